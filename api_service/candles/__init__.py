@@ -1,0 +1,13 @@
+"""`/api/candles`: a range of candles of one symbol, from memory where its data version allows.
+
+Its files:
+
+    routes.py          the two paths, as bare ASGI: parse, answer, headers
+    query.py           what a request asks for, checked
+    answers.py         version, 304, kept body, or rows from Postgres
+    conditions.py      what the days of a range may be relied on for
+    representation.py  headers, tags, formats
+    memory.py          versions and bodies kept between requests
+    spool.py           a body too long for memory
+    documentation.py   what /openapi.json says of the paths
+"""

@@ -1,0 +1,265 @@
+"""Candles for a request: what is known of the range, 304, a kept body, or rows from Postgres.
+
+Belongs here: the order in which memory and Postgres are asked. Does not: HTTP framing (routes.py), SQL.
+
+An answer always belongs to one version: the version that is kept was read before anything changed, and rows are read
+together with their version in one statement. `Cache-Control: no-cache` in a request asks Postgres for the version, whatever
+is kept. Equal requests that arrive while one is being answered from Postgres share its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from api_service.candles.conditions import Calendars, days_of, unknown_periods, worst_condition
+from api_service.candles.memory import Bodies, Token, Versions
+from api_service.candles.query import CandleQuery
+from api_service.candles.representation import (
+    CONTENT_TYPES,
+    ENVELOPES,
+    SEPARATORS,
+    Description,
+    Headers,
+    body_of,
+    describe,
+    empty_headers,
+    has_rows,
+    is_known,
+)
+from api_service.candles.spool import Spool
+from api_service.catalogue import Catalogue, Series
+from api_service.database import Database
+from market_platform.domain.clock import Clock
+from market_platform.domain.errors import WarehouseUnavailableError
+from market_platform.warehouse.chart_queries import (
+    Connection,
+    RangeState,
+    RowFormat,
+    load_candles_text,
+    load_range_state,
+    load_rows_text,
+    load_span,
+    snapshot,
+)
+
+T = TypeVar("T")
+
+LONG_ROWS = 20_000
+"""Ranges whose days have more candles are read in pieces, kept nowhere, and sent from a spool."""
+PIECE_ROWS = 10_000
+"""At most so many candles of a long range are one piece: about a megabyte of JSON."""
+_LONG_AT_ONCE = 2
+_LONG_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, headers and body (bytes, a spool to close after sending, or None) of an answer."""
+
+    status: int
+    headers: Headers
+    body: bytes | Spool | None
+
+
+class Candles:
+    """Answers requests for candles.
+
+    Args:
+        database: where rows are read.
+        catalogue: which symbols there are.
+        calendars: when their markets are open.
+        versions: descriptions of ranges, kept while nothing changes.
+        bodies: bodies by version.
+        clock: what time it is.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        catalogue: Catalogue,
+        calendars: Calendars,
+        versions: Versions[Description],
+        bodies: Bodies,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._calendars = calendars
+        self._versions = versions
+        self._bodies = bodies
+        self._clock = clock
+        self._flights: dict[tuple[Any, ...], asyncio.Task[Any]] = {}
+        self._long = asyncio.Semaphore(_LONG_AT_ONCE)
+
+    async def answer(
+        self, query: CandleQuery, row_format: RowFormat, *, if_none_match: bytes | None, no_cache: bool, head: bool
+    ) -> Answer:
+        """The answer to a request.
+
+        Raises:
+            ProblemError: the symbol or its timeframe is not there.
+            WarehouseUnavailableError: Postgres is needed and does not answer.
+        """
+        series = await self._catalogue.find(query.symbol, query.interval, query.exchange)
+        key = (series.starlisting_id, query.start_ms, query.end_ms)
+        known = None if no_cache else self._versions.get(key)
+        if known is None:
+            known = await self._describe(series, query, alone=no_cache)
+        if is_known(if_none_match, known.tag(row_format)):
+            return Answer(304, known.headers[row_format], None)
+        if known.state.digest is None:
+            return await self._whole_answer(series, row_format, known, body_of(b"", row_format))
+        body = self._bodies.get(known.version, row_format)
+        if body is None:
+            if known.state.rows > LONG_ROWS:
+                return await self._long_answer(series, query, row_format, known, head=head)
+            known, body = await self._read(series, query, row_format, known, alone=no_cache)
+        return await self._whole_answer(series, row_format, known, body)
+
+    async def _whole_answer(self, series: Series, row_format: RowFormat, known: Description, body: bytes) -> Answer:
+        headers = [
+            *known.headers[row_format],
+            (b"content-type", CONTENT_TYPES[row_format]),
+            (b"content-length", b"%d" % len(body)),
+        ]
+        if has_rows(body, row_format):
+            headers.append((b"x-data-available", b"true"))
+        else:
+            if known.span is None:
+                known.span = await self._database.run(lambda connection: load_span(connection, series.starlisting_id))
+            headers += empty_headers(known.span)
+        return Answer(200, headers, body)
+
+    async def _describe(self, series: Series, query: CandleQuery, *, alone: bool) -> Description:
+        """Ask Postgres for the state of the range."""
+
+        async def ask() -> Description:
+            token = self._versions.token(series.starlisting_id)
+            first, last = days_of(query.interval, query.start_ms, query.end_ms)
+            state = await self._database.run(
+                lambda connection: load_range_state(connection, series.starlisting_id, first, last)
+            )
+            return await self._described(series, query, state, token)
+
+        return await self._together(ask, series, query, "state", alone=alone)
+
+    async def _read(
+        self, series: Series, query: CandleQuery, row_format: RowFormat, known: Description, *, alone: bool
+    ) -> tuple[Description, bytes]:
+        """Read the rows with their version, which may be a newer one than the version known."""
+
+        async def ask() -> tuple[Description, bytes]:
+            token = self._versions.token(series.starlisting_id)
+            state, text = await self._database.run(
+                lambda connection: load_candles_text(
+                    connection,
+                    series.starlisting_id,
+                    days=days_of(query.interval, query.start_ms, query.end_ms),
+                    start_ms=query.start_ms,
+                    end_ms=query.end_ms,
+                    row_format=row_format,
+                )
+            )
+            described = known if state == known.state else await self._described(series, query, state, token)
+            body = body_of(text, row_format)
+            self._bodies.put(described.version, row_format, body)
+            return described, body
+
+        return await self._together(ask, series, query, row_format, alone=alone)
+
+    async def _long_answer(
+        self, series: Series, query: CandleQuery, row_format: RowFormat, known: Description, *, head: bool
+    ) -> Answer:
+        """Read a long range in pieces of one snapshot into a spool; the connection is free before the first byte is sent."""
+        if head:
+            return Answer(200, [*known.headers[row_format], (b"content-type", CONTENT_TYPES[row_format])], None)
+        days = days_of(query.interval, query.start_ms, query.end_ms)
+        step = query.interval.ms * PIECE_ROWS
+        token = self._versions.token(series.starlisting_id)
+        spool = Spool()
+
+        async def read(connection: Connection) -> RangeState:
+            await spool.clear()
+            separator = ENVELOPES[row_format][0]
+            async with snapshot(connection):
+                state = await load_range_state(connection, series.starlisting_id, *days)
+                for start in range(query.start_ms, query.end_ms + 1, step):
+                    end = min(start + step - 1, query.end_ms)
+                    text = await load_rows_text(
+                        connection, series.starlisting_id, start_ms=start, end_ms=end, row_format=row_format
+                    )
+                    if text:
+                        await spool.write(separator + text)
+                        separator = SEPARATORS[row_format]
+            if separator == SEPARATORS[row_format]:
+                await spool.write(ENVELOPES[row_format][1])
+            else:
+                await spool.write(body_of(b"", row_format))
+            return state
+
+        try:
+            async with self._long_slot():
+                state = await self._database.run(read, timeout_s=_LONG_TIMEOUT_S)
+            if state != known.state:
+                known = await self._described(series, query, state, token)
+        except BaseException:
+            spool.close()
+            raise
+        headers = [
+            *known.headers[row_format],
+            (b"content-type", CONTENT_TYPES[row_format]),
+            (b"content-length", b"%d" % spool.length),
+            (b"x-data-available", b"true"),
+        ]
+        return Answer(200, headers, spool)
+
+    @asynccontextmanager
+    async def _long_slot(self) -> AsyncIterator[None]:
+        """One of the few places for long ranges, so that short ones always find a connection."""
+        try:
+            async with asyncio.timeout(self._database.timeout_s):
+                await self._long.acquire()
+        except TimeoutError:
+            raise WarehouseUnavailableError(
+                f"{_LONG_AT_ONCE} long ranges are being read already; ask again soon"
+            ) from None
+        try:
+            yield
+        finally:
+            self._long.release()
+
+    async def _described(self, series: Series, query: CandleQuery, state: RangeState, token: Token) -> Description:
+        """The description of a range in that state, kept from now on."""
+        now = self._clock()
+        unknown = unknown_periods(query.interval, query.start_ms, query.end_ms, state.conditions, now)
+        hours = await self._calendars.hours_of(series.pair.id, series.pair.first_day) if unknown else None
+        described = describe(series, query, state, worst_condition(state.conditions, unknown, hours, now))
+        self._versions.put((series.starlisting_id, query.start_ms, query.end_ms), described, token)
+        return described
+
+    async def _together(
+        self, ask: Callable[[], Awaitable[T]], series: Series, query: CandleQuery, what: str, *, alone: bool
+    ) -> T:
+        """What `ask()` returns; the same question asked again before it is answered gets the same answer.
+
+        Not when the asker must see everything committed before (`alone`), nor when changes are not heard of.
+        """
+        if alone or not self._versions.trusted:
+            return await ask()
+        token = self._versions.token(series.starlisting_id)
+        key = (what, series.starlisting_id, query.start_ms, query.end_ms, token)
+        flight: asyncio.Task[T] | None = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = asyncio.ensure_future(ask())
+
+            def landed(done: asyncio.Task[T]) -> None:
+                self._flights.pop(key, None)
+                if not done.cancelled():
+                    done.exception()  # whoever still waits is told; nobody may be left to be
+
+            flight.add_done_callback(landed)
+        return await asyncio.shield(flight)

@@ -1,0 +1,1 @@
+"""`/`, `/docs`, `/openapi.json` and `/problems`: what the service says of itself, without anything from elsewhere."""

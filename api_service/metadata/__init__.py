@@ -1,0 +1,1 @@
+"""`/api/metadata`: which symbols have data, from when to when, in which timeframes."""

@@ -1,0 +1,82 @@
+"""Candles of weeks and months from complete days: their own partitions, mapped from the days."""
+
+# no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from market_platform.defs.assets.candles import candle_description, candle_key, view_name
+from market_platform.defs.checks import candle_check_specs, check_candle_days, check_result
+from market_platform.defs.failures import typed_failures
+from market_platform.defs.metadata import candle_metadata
+from market_platform.defs.names import candle_layer, group_name
+from market_platform.defs.partitions import Partitions, from_days, partition_dates
+from market_platform.defs.policies import Policies, monthly_freshness, weekly_freshness
+from market_platform.defs.quality import record_outcomes
+from market_platform.defs.resources import PLATFORM
+from market_platform.defs.table_schemas import candle_schema
+from market_platform.domain.intervals import Interval, parse_interval
+from market_platform.domain.pairs import TradingPair
+from market_platform.pipeline.versions import PERIODS_VERSION
+
+if TYPE_CHECKING:
+    from market_platform.pipeline.reports import CandleDayReport
+
+
+def period_asset(
+    pair: TradingPair, interval: Interval, partitions: Partitions, policies: Policies
+) -> dg.AssetsDefinition:
+    """The candles of `1w` or `1M` of a pair, a partition a period, from its 1d candles."""
+    key = candle_key(pair, interval)
+
+    @dg.asset(
+        key=key,
+        deps=[dg.AssetDep(candle_key(pair, parse_interval("1d")), partition_mapping=from_days())],
+        partitions_def=partitions.of_period(interval),
+        backfill_policy=policies.backfill,
+        retry_policy=policies.retry,
+        freshness_policy=weekly_freshness() if interval.name == "1w" else monthly_freshness(),
+        check_specs=candle_check_specs(key, with_coverage=False),
+        required_resource_keys={PLATFORM},
+        code_version=PERIODS_VERSION,
+        group_name=group_name(pair),
+        kinds={"postgres"},
+        owners=["team:market-data"],
+        tags={"exchange": pair.exchange, "symbol": pair.symbol, "layer": candle_layer(interval)},
+        metadata={
+            "dagster/column_schema": candle_schema(pair.coin, pair.quote, pair.candle_price),
+            "dagster/table_name": f"public.{view_name(interval)}",
+        },
+        description=(
+            f"{candle_description(pair, interval)}\n\nBuilt from the period's 1d candles once every day of it is known; until "
+            "then its condition is `pending` and it has no candle."
+        ),
+    )
+    def period_candles(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows the bare class only
+        return _materialise(context, pair, interval)
+
+    return period_candles
+
+
+def _materialise(
+    context: dg.AssetExecutionContext, pair: TradingPair, interval: Interval
+) -> dg.MaterializeResult[None]:
+    from market_platform.pipeline.periods import build_candle_periods
+    from market_platform.pipeline.platform import Provenance
+
+    platform = context.resources.platform
+    reports: list[CandleDayReport] = []
+    with typed_failures(f"{pair.name} {interval} candles"):
+        provenance = Provenance(context.run.run_id, PERIODS_VERSION)
+        build_candle_periods(platform, pair, interval, partition_dates(context), provenance, reports.append)
+        selected = [check.name for check in context.op_execution_context.selected_asset_check_keys]
+        outcomes = check_candle_days(reports, selected)
+        record_outcomes(platform, pair, {interval: outcomes}, context.run.run_id)
+    for report in reports:
+        context.add_asset_metadata(candle_metadata(report, PERIODS_VERSION), partition_key=report.day.isoformat())
+    only = reports[0].data_version or "empty" if len(reports) == 1 else None
+    return dg.MaterializeResult(
+        check_results=[check_result(context.asset_key, outcome) for outcome in outcomes],
+        data_version=dg.DataVersion(only) if only else None,
+    )

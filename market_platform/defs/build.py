@@ -1,0 +1,113 @@
+"""All definitions of a platform from its pairs and settings; tests swap resources here instead of patching anything."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from market_platform.defs.assets.candles import candle_assets
+from market_platform.defs.assets.exchange import exchange_asset
+from market_platform.defs.assets.lake_statistics import lake_statistics_asset
+from market_platform.defs.assets.periods import period_asset
+from market_platform.defs.assets.ticks import ticks_asset
+from market_platform.defs.assets.verification import equals_exchange_check
+from market_platform.defs.housekeeping import prune_job, prune_schedule
+from market_platform.defs.jobs import day_job, period_job, statistics_job
+from market_platform.defs.names import period_intervals
+from market_platform.defs.orphans import orphan_sensor
+from market_platform.defs.partitions import Partitions
+from market_platform.defs.policies import Policies
+from market_platform.defs.resources import Resources, resources_from_settings
+from market_platform.defs.schedules import daily_schedule, period_schedule, statistics_schedule
+from market_platform.defs.sensors import repair_sensor
+from market_platform.domain.clock import Clock, utc_now
+from market_platform.domain.errors import ConfigError
+from market_platform.domain.intervals import PERIOD_INTERVALS, parse_interval
+from market_platform.domain.pairs import TradingPair
+from market_platform.settings import Settings
+
+
+def build_defs(
+    pairs: Sequence[TradingPair],
+    settings: Settings,
+    *,
+    resources: Resources | None = None,
+    policies: Policies | None = None,
+    compare_with_exchange: bool = True,
+    loggers: Mapping[str, dg.LoggerDefinition] | None = None,
+    clock: Clock = utc_now,
+) -> dg.Definitions:
+    """The definitions of every active pair. No I/O: the platform is opened when a step or a tick runs.
+
+    `compare_with_exchange` adds the check that asks the exchange for its own candles, two requests a day.
+
+    Raises:
+        ConfigError: there is no active pair, or a pair lacks the intervals its other intervals are built from.
+    """
+    pairs = [pair for pair in pairs if pair.active]
+    if not pairs:
+        raise ConfigError(f"no active trading pair is configured; look at {settings.starlistings_file}")
+    _check_intervals(pairs)
+    partitions = Partitions.standard()
+    policies = policies or Policies.standard(settings.backfill_days_per_run)
+    exchanges = sorted({pair.exchange for pair in pairs})
+
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = [exchange_asset(exchange) for exchange in exchanges]
+    checks: list[dg.AssetChecksDefinition] = []
+    for pair in pairs:
+        assets += [ticks_asset(pair, partitions, policies), candle_assets(pair, partitions, policies)]
+        assets += [period_asset(pair, interval, partitions, policies) for interval in period_intervals(pair)]
+        if compare_with_exchange:
+            checks.append(equals_exchange_check(pair, policies))
+    for exchange in exchanges:
+        mine = [pair for pair in pairs if pair.exchange == exchange]
+        assets.append(lake_statistics_asset(exchange, mine, partitions))
+
+    periods = [each for each in PERIOD_INTERVALS if any(each in pair.intervals for pair in pairs)]
+    days = day_job(pairs)
+    jobs = {"days": days, **{each.name: period_job(pairs, each) for each in periods}}
+    statistics, housekeeping = statistics_job(exchanges), prune_job(settings.event_log_retention_days)
+    sensor = repair_sensor(
+        pairs,
+        partitions,
+        jobs,
+        clock,
+        lookback_days=settings.repair_lookback_days,
+        runs_per_tick=settings.repair_runs_per_tick,
+        days_per_run=settings.backfill_days_per_run,
+    )
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=checks,
+        jobs=[*jobs.values(), statistics, housekeeping],
+        schedules=[
+            daily_schedule(pairs, days),
+            *(period_schedule(pairs, each, jobs[each.name]) for each in periods),
+            statistics_schedule(statistics),
+            prune_schedule(housekeeping),
+        ],
+        sensors=[sensor, orphan_sensor()],
+        resources=resources or resources_from_settings(settings, clock),
+        loggers=loggers,
+        executor=dg.in_process_executor,
+    )
+
+
+def accept_beta() -> None:
+    """Say nothing, in this process, about the two features that Dagster calls beta and that we use on purpose.
+
+    `backfill_policy` is what makes a run take many days; `allow_nonexistent_upstream_partitions` lets the first month begin
+    before the first day. Both are covered by tests, and Dagster is pinned to a minor version.
+    """
+    names = "backfill_policy|allow_nonexistent_upstream_partitions"
+    warnings.filterwarnings("ignore", message=f"Parameter `({names})`", category=dg.BetaWarning)
+
+
+def _check_intervals(pairs: Sequence[TradingPair]) -> None:
+    for pair in pairs:
+        if not any(each.is_intraday for each in pair.intervals):
+            raise ConfigError(f"{pair.name} has no interval of a day or shorter; give it 1m at least")
+        if period_intervals(pair) and parse_interval("1d") not in pair.intervals:
+            raise ConfigError(f"{pair.name}: 1w and 1M candles are built from 1d candles; add 1d to its intervals")

@@ -1,0 +1,221 @@
+"""Asset checks: what must hold for a day of ticks or candles, evaluated once a run, day by day inside.
+
+A check looks at what the pipeline function reported of every partition of the run; its metadata names each day that failed
+it. OHLC sanity blocks: impossible candles must not go downstream. The others inform: a day whose hours are missing is
+still the truth, and says so in its condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from market_platform.defs.metadata import hour_list
+from market_platform.domain.conditions import Condition
+
+if TYPE_CHECKING:
+    from market_platform.pipeline.reports import CandleDayReport, ExchangeComparison, TickDayReport
+
+COVERAGE = "coverage_against_sessions"
+NO_DUPLICATES = "no_duplicates"
+TICK_ANOMALIES = "tick_anomalies"
+OHLC_SANITY = "ohlc_sanity"
+EQUALS_EXCHANGE = "equals_exchange_candles"
+NO_PARTITION_FAILED = "no_partition_left_failed"
+
+_SHOWN_PROBLEMS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found of one partition; `problem` is None when all is well."""
+
+    day: date
+    problem: str | None = None
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one check found of all partitions of a run."""
+
+    check: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def problems(self) -> list[Finding]:
+        """The findings that are not fine."""
+        return [each for each in self.findings if each.problem]
+
+    @property
+    def severity(self) -> dg.AssetCheckSeverity:
+        """The worst among the problems."""
+        problems = self.problems
+        worst = not problems or any(each.severity is dg.AssetCheckSeverity.ERROR for each in problems)
+        return dg.AssetCheckSeverity.ERROR if worst else dg.AssetCheckSeverity.WARN
+
+
+def tick_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """Checks of a ticks asset."""
+    return [
+        dg.AssetCheckSpec(
+            COVERAGE,
+            asset=key,
+            description=(
+                "Every hour in which the market was open by the exchange's own sessions and holidays has ticks. "
+                "Warns for hours the exchange has yet to publish, fails for hours it does not have."
+            ),
+        ),
+        dg.AssetCheckSpec(
+            NO_DUPLICATES,
+            asset=key,
+            description="No two ticks of a day are equal in time, both prices and both volumes.",
+        ),
+        dg.AssetCheckSpec(
+            TICK_ANOMALIES,
+            asset=key,
+            description=(
+                "No crossed quotes (ask below bid), no one-tick spikes above 1 %, no spreads above 5 % of the price, "
+                "no disorder. Warns: what the exchange sent is kept as it is, for a person to judge."
+            ),
+        ),
+    ]
+
+
+def candle_check_specs(key: dg.AssetKey, *, with_coverage: bool) -> list[dg.AssetCheckSpec]:
+    """Checks of a candle asset; coverage is judged once, on the shortest interval."""
+    specs = [
+        dg.AssetCheckSpec(
+            OHLC_SANITY,
+            asset=key,
+            blocking=True,
+            description=(
+                "High is the highest and low the lowest of open, high, low and close; prices are above zero, volume is not "
+                "negative, no candle occurs twice. Blocks what is downstream."
+            ),
+        )
+    ]
+    if with_coverage:
+        specs.append(
+            dg.AssetCheckSpec(
+                COVERAGE,
+                asset=key,
+                description="Every hour in which the market was open for half an hour or more has a candle.",
+            )
+        )
+    return specs
+
+
+def exchange_check_description() -> str:
+    """What `equals_exchange_candles` proves."""
+    return (
+        "Minute candles built from our ticks at bid and at ask equal the exchange's own: prices to the last digit, volumes "
+        "to the precision the exchange keeps. Every difference is named. Days that are not complete yet are left out."
+    )
+
+
+def check_tick_days(reports: Sequence[TickDayReport], selected: Iterable[str]) -> list[Outcome]:
+    """Outcomes of the tick checks among `selected`, for the days of one run."""
+    findings = {
+        COVERAGE: [_tick_coverage(report) for report in reports],
+        NO_DUPLICATES: [
+            Finding(each.day, f"{each.anomalies.duplicates} exact duplicates" if each.anomalies.duplicates else None)
+            for each in reports
+        ],
+        TICK_ANOMALIES: [_anomalies(report) for report in reports],
+    }
+    chosen = set(selected)
+    return [Outcome(name, tuple(found)) for name, found in findings.items() if name in chosen]
+
+
+def check_candle_days(reports: Sequence[CandleDayReport], selected: Iterable[str]) -> list[Outcome]:
+    """Outcomes of the candle checks among `selected`, for one interval's partitions of one run."""
+    findings = {
+        OHLC_SANITY: [Finding(each.day, "; ".join(each.ohlc_errors[:3]) or None) for each in reports],
+        COVERAGE: [
+            Finding(
+                each.day,
+                f"no candle in open hours {hour_list(each.uncovered_hours)} ({each.condition})"
+                if each.uncovered_hours
+                else None,
+                dg.AssetCheckSeverity.WARN if each.condition is Condition.PENDING else dg.AssetCheckSeverity.ERROR,
+            )
+            for each in reports
+        ],
+    }
+    chosen = set(selected)
+    return [Outcome(name, tuple(found)) for name, found in findings.items() if name in chosen]
+
+
+def comparison_finding(comparison: ExchangeComparison) -> Finding:
+    """What comparing a day with the exchange found."""
+    if comparison.equal:
+        return Finding(comparison.day)
+    first = comparison.differences[0]
+    return Finding(
+        comparison.day,
+        f"{len(comparison.differences)} values differ, the first at {first.time:%H:%M} {first.side} {first.field}: "
+        f"ours {_shown(first.ours)}, the exchange's {_shown(first.theirs)}",
+    )
+
+
+def check_result(key: dg.AssetKey, outcome: Outcome) -> dg.AssetCheckResult:
+    """One result for all partitions of a run: passed when none has a problem; the worst severity counts."""
+    findings, problems = outcome.findings, outcome.problems
+    metadata: dict[str, dg.MetadataValue] = {
+        "partitions_checked": dg.MetadataValue.int(len(findings)),
+        "partitions_with_problems": dg.MetadataValue.int(len(problems)),
+    }
+    if findings:
+        metadata["first_partition"] = dg.MetadataValue.text(min(each.day for each in findings).isoformat())
+        metadata["last_partition"] = dg.MetadataValue.text(max(each.day for each in findings).isoformat())
+    if problems:
+        records = [
+            dg.TableRecord({"partition": each.day.isoformat(), "problem": each.problem or ""})
+            for each in problems[:_SHOWN_PROBLEMS]
+        ]
+        metadata["problems"] = dg.MetadataValue.table(records)
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=outcome.check,
+        passed=not problems,
+        severity=outcome.severity,
+        description=_summary(findings, problems),
+        metadata=metadata,
+    )
+
+
+def _summary(findings: Sequence[Finding], problems: Sequence[Finding]) -> str:
+    if not problems:
+        return f"{len(findings)} of {len(findings)} partitions are fine"
+    named = ", ".join(each.day.isoformat() for each in problems[:5])
+    more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+    return f"{len(problems)} of {len(findings)} partitions have a problem: {named}{more}"
+
+
+def _tick_coverage(report: TickDayReport) -> Finding:
+    from market_platform.domain.days import HourState  # brings numpy and polars, which definitions do without
+
+    absent = sorted(hour for hour, state in report.hours.items() if state is HourState.ABSENT)
+    unpublished = sorted(hour for hour, state in report.hours.items() if state is HourState.UNPUBLISHED)
+    parts = []
+    if absent:
+        parts.append(f"the exchange has nothing for open hours {hour_list(absent)}")
+    if unpublished:
+        parts.append(f"not published yet: hours {hour_list(unpublished)}")
+    severity = dg.AssetCheckSeverity.ERROR if absent else dg.AssetCheckSeverity.WARN
+    return Finding(report.day, "; ".join(parts) or None, severity)
+
+
+def _anomalies(report: TickDayReport) -> Finding:
+    odd = report.anomalies
+    found = odd.crossed + odd.spikes + odd.absurd_spreads + odd.out_of_order
+    return Finding(report.day, odd.describe() if found else None, dg.AssetCheckSeverity.WARN)
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else str(value)

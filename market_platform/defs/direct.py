@@ -1,0 +1,143 @@
+"""Running assets in this process: the same definitions on the same instance, without daemon, queue or code server.
+
+Dagster records these runs like any other, so partitions turn green in the UI; pools and retries hold as well.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+
+from market_platform.defs.build import accept_beta, build_defs
+from market_platform.defs.failures import FAILED_DAYS
+from market_platform.defs.names import PAIR_TAG, TRIGGER_TAG
+from market_platform.defs.partitions import range_tags
+from market_platform.defs.plan import Target
+from market_platform.defs.policies import Policies
+from market_platform.embedded.postgres import find_database_url
+from market_platform.embedded.services import child_environment
+from market_platform.pipeline.platform import Platform
+from market_platform.settings import PROJECT_ROOT, Settings
+from market_platform.starlistings import load_starlistings
+from market_platform.warehouse.migrations import require_current_schema
+
+_RETRY_DELAY_S = 2.0
+"""A person waits: what does not pass within the client's own retries is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One run that ended: partitions it reported, and failures by pair and day (or step)."""
+
+    materialised: int
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_directly(
+    settings: Settings, targets: Mapping[str, Sequence[Target]], on_message: Callable[[str], None]
+) -> Iterator[Outcome]:
+    """Materialise the targets pair by pair, `backfill_days_per_run` days a run; `on_message` hears what assets log.
+
+    Raises:
+        ConfigError, WarehouseError: there is no database to use, or it lacks migrations; said here, because Dagster would
+            say it in its own words.
+        LakeError: the lake can't be written; said before days are fetched for nothing.
+    """
+    accept_beta()
+    url = find_database_url(settings)
+    require_current_schema(url)
+    platform = Platform.from_settings(settings, url)
+    platform.close()
+    platform.lake.check_writable()
+    os.environ.update(child_environment(settings, url))
+    definitions = build_defs(
+        load_starlistings(settings.starlistings_file).pairs(),
+        settings,
+        policies=Policies.standard(settings.backfill_days_per_run, retry_delay_s=_RETRY_DELAY_S),
+        loggers={"console": _messages_only(on_message)},
+    )
+    job = definitions.resolve_implicit_global_asset_job_def()
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    # its own files belong into DAGSTER_HOME; an absolute name stands for itself
+    with dg.DagsterInstance.from_config(str(settings.dagster_home), str(PROJECT_ROOT / "dagster.yaml")) as instance:
+        for pair, mine in targets.items():
+            for run in runs_of(mine, settings.backfill_days_per_run):
+                first, last = run[0].first, run[0].last
+                result = job.execute_in_process(
+                    instance=instance,
+                    asset_selection=[dg.AssetKey(list(target.path)) for target in run],
+                    tags={**range_tags(first, last), TRIGGER_TAG: "direct", PAIR_TAG: pair},
+                    run_config={
+                        "loggers": {"console": {}}
+                    },  # without it Dagster adds its own, which prints every event
+                    raise_on_error=False,
+                )
+                yield _outcome(instance, result, pair)
+
+
+def runs_of(targets: Sequence[Target], days_per_run: int) -> list[list[Target]]:
+    """Targets as runs: those of one range together, long ranges of days in pieces; days before weeks and months."""
+    by_range: dict[tuple[date, date], list[Target]] = {}
+    for target in targets:
+        by_range.setdefault((target.first, target.last), []).append(target)
+    runs: list[list[Target]] = []
+    for (first, last), together in by_range.items():
+        daily = all(target.partitions == (last - first).days + 1 for target in together)
+        if not daily:
+            runs.append(together)
+            continue
+        start = first
+        while start <= last:
+            end = min(last, start + timedelta(days=days_per_run - 1))
+            runs.append([Target(each.path, start, end, (end - start).days + 1) for each in together])
+            start = end + timedelta(days=1)
+    return runs
+
+
+def _outcome(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult, pair: str) -> Outcome:
+    """What the run reported; from the instance, because a failing step's last reports are not in the result."""
+    logged = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    events = [entry.dagster_event for entry in logged if entry.dagster_event]
+    reported = {(event.asset_key, event.partition) for event in events}
+    failures: dict[str, str] = {}
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            described = data.user_failure_data
+            step = str(event.step_key).replace("__", "/")
+            days = described.metadata.get(FAILED_DAYS) if described else None
+            if isinstance(days, dg.JsonMetadataValue):
+                listed: Any = days.data if not isinstance(days.data, str) else json.loads(days.data)
+                failures.update({f"{step} {day}": str(error) for day, error in listed.items()})
+            else:
+                message = (
+                    described.description if described and described.description else str(data.error_display_string)
+                )
+                failures[step] = message
+    if not result.success and not failures:
+        failures[pair] = "the run failed before its first step; see it in the Dagster UI"
+    return Outcome(len(reported), failures)
+
+
+def _messages_only(on_message: Callable[[str], None]) -> dg.LoggerDefinition:
+    """A console logger that passes on what assets say and leaves out Dagster's own events."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            meta = getattr(record, "dagster_meta", {})
+            if meta.get("dagster_event") is None:
+                on_message(str(meta.get("orig_message") or record.getMessage()))
+
+    def messages(_context: dg.InitLoggerContext) -> logging.Logger:
+        made = logging.Logger("market_platform.direct", level=logging.INFO)  # noqa: LOG001 - Dagster wants one of its own
+        made.addHandler(Handler())
+        return made
+
+    return dg.LoggerDefinition(messages, description="What assets log, for the command line.")

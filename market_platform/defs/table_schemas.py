@@ -1,0 +1,56 @@
+"""The one description of every table an asset writes: shown in the catalogue, and checked against what is really there."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import dagster as dg
+
+PRICE = "numeric(30,18)"
+VOLUME = "numeric(40,18)"
+
+
+@lru_cache(maxsize=1024)
+def tick_schema(coin: str, quote: str) -> dg.TableSchema:
+    """Columns of a day file of ticks, as decoded."""
+    return dg.TableSchema(
+        columns=[
+            _column("time", "timestamp[ms, UTC]", "when the exchange quoted, to the millisecond; sorted"),
+            _column("bid", "decimal", f"best price to sell one {coin} at, in {quote}; exact"),
+            _column("ask", "decimal", f"best price to buy one {coin} at, in {quote}; exact"),
+            _column("bid_volume", "decimal", f"{coin} offered at the bid"),
+            _column("ask_volume", "decimal", f"{coin} offered at the ask"),
+        ]
+    )
+
+
+@lru_cache(maxsize=1024)
+def candle_schema(coin: str, quote: str, price: str) -> dg.TableSchema:
+    """Columns of the table `candles`."""
+    sides = {"mid": "the mid price, (bid + ask) / 2", "bid": "the bid", "ask": "the ask"}[price]
+    return dg.TableSchema(
+        columns=[
+            _column("starlisting_id", "integer", "pair and interval; see the table starlistings", primary=True),
+            _column("time", "timestamptz", "when the candle opened, UTC", primary=True),
+            _column("open", PRICE, f"first value of {sides} in {quote}"),
+            _column("high", PRICE, f"highest value of {sides} in {quote}"),
+            _column("low", PRICE, f"lowest value of {sides} in {quote}"),
+            _column("close", PRICE, f"last value of {sides} in {quote}"),
+            _column(
+                "volume", VOLUME, f"bid plus ask volume, in {coin}" if price == "mid" else f"{price} volume, in {coin}"
+            ),
+            _column("num_trades", "bigint", "number of ticks", nullable=True),
+            _column("source", "smallint", "rank of who wrote the row: 20 from complete ticks, 15 from incomplete ones"),
+        ]
+    )
+
+
+def _column(
+    name: str, data_type: str, description: str, *, nullable: bool = False, primary: bool = False
+) -> dg.TableColumn:
+    return dg.TableColumn(
+        name=name,
+        type=data_type,
+        description=description,
+        constraints=dg.TableColumnConstraints(nullable=nullable, other=["primary key"] if primary else []),
+    )

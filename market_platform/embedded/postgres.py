@@ -1,0 +1,364 @@
+"""The embedded Postgres: a real server from a wheel, on 127.0.0.1, under our own supervision.
+
+Belongs here: making the data folder, starting, adopting, stopping and recovering the one server of a state folder, and
+every reason why that can fail. Does not: tables (sql/), what to do when the server ends by itself (supervisor.py).
+
+Two locks keep a data folder safe. `start.lock` lets one program start or stop at a time. `server.lock` is inherited by
+every process of the server, so whoever gets it knows that none is left, even after `kill -9` and whatever postmaster.pid says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+
+from market_platform.domain.errors import ConfigError
+from market_platform.embedded.binaries import Binaries, find_binaries
+from market_platform.embedded.errors import (
+    EmbeddedPostgresError,
+    FolderNotUsableError,
+    PortTakenError,
+)
+from market_platform.embedded.files import (
+    check_free_space,
+    last_lines,
+    locked,
+    rotate,
+    try_lock,
+)
+from market_platform.embedded.ports import why_not_free
+from market_platform.embedded.postgres_data import check_version, explain, make_data
+from market_platform.embedded.postgres_home import (
+    DATABASE,
+    PostgresHome,
+    home_of,
+    open_home,
+    read_state,
+    remove_home,
+)
+from market_platform.embedded.postgres_processes import pid_file, port_of, postmaster, processes_in
+from market_platform.embedded.processes import (
+    ProcessIdentity,
+    end_processes,
+    identity,
+    launch_command,
+    lives,
+    send_signal,
+    wait_until,
+)
+from market_platform.embedded.record import is_locked
+from market_platform.embedded.unprivileged import bare_environment
+from market_platform.settings import Settings
+
+PORT_SETTING = "EMBEDDED_POSTGRES_PORT"
+HOST = "127.0.0.1"
+_LOG_LIMIT = 8 * 1024 * 1024
+_READY_TIMEOUT_S = 180.0  # crash recovery replays at most max_wal_size
+_OLD_FOLDER_MB = 48
+
+# Small, because the whole stack should idle below 900 MB; enough connections for Dagster (which opens one per call), its
+# run workers and the API's pool.
+_SETTINGS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "max_connections": "150",
+    "shared_buffers": "96MB",
+    "work_mem": "8MB",
+    "maintenance_work_mem": "64MB",
+    "effective_cache_size": "1GB",
+    "io_method": "sync",
+    "max_worker_processes": "4",
+    "max_parallel_workers": "2",
+    "max_logical_replication_workers": "0",
+    "autovacuum_max_workers": "2",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "512MB",
+    "checkpoint_completion_target": "0.9",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] %q%d ",
+    "password_encryption": "scram-sha-256",
+}
+_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
+
+
+class EmbeddedPostgres:
+    """The server of one state folder. Safe to construct anywhere: nothing is touched before `start()`.
+
+    Args:
+        state_dir: folder of the state file; the data is there too, or where the state file says.
+        port: TCP port on 127.0.0.1.
+        durable: False turns fsync off, for tests that throw the data away.
+        log_file: where the server writes what happens (default: `postgres.log` in `state_dir`).
+    """
+
+    def __init__(self, state_dir: Path, port: int, *, durable: bool = True, log_file: Path | None = None) -> None:
+        self._state_dir = state_dir.absolute()
+        self._port = port
+        self._durable = durable
+        #: where the server writes what happens
+        self.log = (log_file or state_dir / "postgres.log").absolute()
+        self._log_start = 0
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> str:
+        """Start the server, or adopt it when it runs already; the URL of database `market`, with its password.
+
+        The server is told to stop when this process dies (Linux, started from the main thread).
+
+        Raises:
+            PortTakenError, PostgresVersionError, FolderNotUsableError, DiskFullError: as they say; nothing was changed.
+            EmbeddedPostgresError: it did not come up; the message has the end of its log.
+        """
+        with self._exclusive():
+            home = open_home(self._state_dir, self._port, temporary=not self._durable)
+            binaries = find_binaries(home.user, home.path)
+            check_version(home, binaries)
+            deadline = time.monotonic() + _READY_TIMEOUT_S
+            while True:
+                server = self._running(home)
+                if server is not None:
+                    home = home.remember_port(port_of(home.data) or self._port)
+                else:
+                    server, home = self._launch(home.remember_port(self._port), binaries)
+                if self._wait_ready(home, server, deadline):
+                    return home.state.url()
+
+    def stop(self, timeout_s: float = 8.0) -> None:
+        """Stop the server: cleanly within `timeout_s`, else at once (the next start recovers; nothing committed is lost).
+
+        Raises:
+            EmbeddedPostgresError: a process of it does not end.
+        """
+        self._reap()
+        state = read_state(self._state_dir)
+        if state is None:
+            return
+        data = home_of(self._state_dir, state) / "data"
+        deadline = time.monotonic() + timeout_s
+        server = postmaster(data)
+        if server is not None and send_signal(server, signal.SIGINT):
+            self._wait_end(server, max(0.1, timeout_s - 1.5))
+            if lives(server) and send_signal(server, signal.SIGQUIT):
+                self._wait_end(server, max(0.1, deadline - time.monotonic()))
+        leftovers = processes_in(data)
+        if leftovers:
+            end_processes(leftovers, first=signal.SIGKILL, grace_s=2.0)
+        self._reap()
+        if any(lives(each) for each in leftovers):
+            raise EmbeddedPostgresError(
+                f"Postgres (pid {leftovers[0].pid}, data in {data}) does not end, not even by SIGKILL"
+            )
+
+    def url(self) -> str:
+        """URL of database `market`, as of the state file.
+
+        Raises:
+            ConfigError: it was never started here.
+        """
+        state = read_state(self._state_dir)
+        if state is None:
+            raise ConfigError(f"no embedded Postgres was started in {self._state_dir} yet; run `market-platform up`")
+        return state.url()
+
+    def is_running(self) -> bool:
+        """Whether the server of this state folder lives (it may still be starting)."""
+        return self.pid() is not None
+
+    def pid(self) -> int | None:
+        """The server's process, None when it does not run."""
+        self._reap()
+        state = read_state(self._state_dir)
+        server = postmaster(home_of(self._state_dir, state) / "data") if state else None
+        return server.pid if server else None
+
+    @property
+    def child_pid(self) -> int | None:
+        """The process we started and have not collected yet, None when we adopted the server."""
+        return self._child.pid if self._child is not None else None
+
+    def destroy(self) -> None:
+        """Stop the server and delete its data. For tests and `market-platform reset`."""
+        self.stop()
+        if self._state_dir.is_dir():
+            with self._exclusive():
+                remove_home(self._state_dir)
+
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        self._state_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(self._state_dir / "start.lock", 60.0) as got:
+                if not got:
+                    raise EmbeddedPostgresError(
+                        f"another program has been starting Postgres in {self._state_dir} for a minute; end it and try again"
+                    )
+                yield
+        except PermissionError as error:
+            raise FolderNotUsableError(
+                f"can't use {error.filename or self._state_dir}: {error.strerror}; run as the user it belongs to (or root), "
+                "or set MARKET_DATA_DIR to a folder of your own"
+            ) from None
+
+    def _running(self, home: PostgresHome) -> ProcessIdentity | None:
+        """The living server of this home. Ends what a dead server left behind, and only that."""
+        server = postmaster(home.data)
+        if server is not None:
+            return server
+        free = try_lock(home.lock_file)
+        if (
+            free is None
+        ):  # the postmaster is gone, a child of it is not: they notice within moments, or are stuck in a query
+            wait_until(lambda: not processes_in(home.data), 5.0)
+            end_processes(processes_in(home.data), first=signal.SIGKILL, grace_s=2.0)
+            return None
+        os.close(free)
+        pid = pid_file(home.data)[:1]
+        if pid and identity(int(pid[0])) is not None and not processes_in(home.data):
+            # another program has the pid by now: Postgres would refuse to start, taking it for the server
+            (home.data / "postmaster.pid").unlink(missing_ok=True)
+        return None
+
+    def _launch(self, home: PostgresHome, binaries: Binaries) -> tuple[ProcessIdentity, PostgresHome]:
+        self._check_port()
+        if not (home.data / "PG_VERSION").exists():
+            make_data(home, binaries, durable=self._durable)
+        check_free_space(home.path, _OLD_FOLDER_MB)
+        lock = try_lock(home.lock_file)
+        if lock is None:
+            raise EmbeddedPostgresError(
+                f"processes of an earlier Postgres still use {home.data}; end them and try again"
+            )
+        rotate(self.log, _LOG_LIMIT)
+        uid, gid = (home.user.uid, home.user.gid) if home.user.drops else (-1, -1)
+        settings = _SETTINGS | {"port": str(self._port)} | ({} if self._durable else _NOT_DURABLE)
+        command = [binaries.program("postgres"), "-D", str(home.data)]
+        command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.log.open("ab") as log:
+                self._log_start = log.tell()
+                self._child = subprocess.Popen(
+                    launch_command(command, on_parent_death=signal.SIGINT, uid=uid, gid=gid),
+                    cwd=home.path,
+                    env=bare_environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    pass_fds=(lock,),
+                )
+        except OSError as error:
+            raise explain(f"can't start Postgres with its log in {self.log}", [str(error)], self.log.parent) from None
+        finally:
+            os.close(lock)
+        server = identity(self._child.pid)
+        if server is None:
+            raise self._failure(home)
+        return server, home
+
+    def _check_port(self) -> None:
+        reason = why_not_free(HOST, self._port)
+        if reason is not None:
+            raise self._port_taken(reason)
+
+    def _port_taken(self, reason: str) -> PortTakenError:
+        return PortTakenError(
+            f"Postgres can't listen on port {self._port} of {HOST} ({reason}): "
+            f"end that program, or set {PORT_SETTING} to another port",
+            port=self._port,
+            setting=PORT_SETTING,
+        )
+
+    def _wait_ready(self, home: PostgresHome, server: ProcessIdentity, deadline: float) -> bool:
+        """Wait until a query is answered; False when an adopted server ended meanwhile (start again).
+
+        Raises:
+            EmbeddedPostgresError: our own child ended, or time is up.
+        """
+        while True:
+            if self._child is not None and self._child.poll() is not None:
+                raise self._failure(home)
+            if not lives(server):
+                if self._child is not None and self._child.pid == server.pid:
+                    raise self._failure(home)
+                return False
+            status = pid_file(home.data)[7:8]
+            if status and status[0].strip() == "ready" and self._answers(home):
+                return True
+            if time.monotonic() > deadline:
+                raise EmbeddedPostgresError(
+                    f"Postgres (pid {server.pid}) is not ready after {_READY_TIMEOUT_S:.0f} s; it goes on. "
+                    f"See {self.log}, then try again"
+                )
+            time.sleep(0.02)
+
+    def _answers(self, home: PostgresHome) -> bool:
+        """Connect to database `market`, making it when it is not there yet."""
+        try:
+            psycopg.connect(home.state.url(), connect_timeout=5).close()
+            return True
+        except psycopg.OperationalError as error:
+            message = str(error)
+        if f'database "{DATABASE}" does not exist' in message:
+            maintenance = home.state.url().rpartition("/")[0] + "/postgres"
+            with psycopg.connect(maintenance, connect_timeout=5, autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {DATABASE}")
+            return True
+        if "password authentication failed" in message:
+            raise EmbeddedPostgresError(
+                f"the server on port {home.state.port} refuses the password in {self._state_dir / 'state.json'}; restore that "
+                f"file from {home.credentials_file}"
+            )
+        return False
+
+    def _failure(self, home: PostgresHome) -> EmbeddedPostgresError | ConfigError:
+        """What the child's log says about its end."""
+        code = self._child.wait() if self._child else None
+        self._child = None
+        lines = last_lines(self.log, since=self._log_start)
+        text = "\n".join(lines)
+        if "could not bind" in text:
+            return self._port_taken(why_not_free(HOST, self._port) or "it was in use a moment ago")
+        return explain(f"Postgres ended with code {code} while starting (log: {self.log})", lines, home.path)
+
+    def _wait_end(self, server: ProcessIdentity, timeout_s: float) -> None:
+        def ended() -> bool:
+            self._reap()
+            return not lives(server)
+
+        wait_until(ended, timeout_s)
+
+    def _reap(self) -> None:
+        if self._child is not None and self._child.poll() is not None:
+            self._child = None
+
+
+def find_database_url(settings: Settings) -> str:
+    """The database this process should use: DATABASE_URL, or the running embedded server's.
+
+    Raises:
+        ConfigError: neither is there; says how to get one.
+    """
+    if settings.database_url is not None:
+        scheme, _, rest = settings.database_url.get_secret_value().partition("://")
+        return f"{'postgresql' if scheme in ('postgres', 'postgresql+psycopg') else scheme}://{rest}"
+    state = read_state(settings.postgres_dir.absolute())
+    if state is None:
+        raise ConfigError("no database yet: start the embedded one with `market-platform up`, or set DATABASE_URL")
+    data = home_of(settings.postgres_dir.absolute(), state) / "data"
+    with contextlib.suppress(PermissionError):
+        if not pid_file(data) and not is_locked(settings):
+            raise ConfigError(
+                "the embedded database does not run: start it with `market-platform up`, or set DATABASE_URL to another"
+            )
+    return state.url()

@@ -1,0 +1,13 @@
+"""The way of the data, without an orchestrator: exchange → lake → warehouse, a range of days at a time.
+
+Belongs here: functions that put `exchanges/`, `lake/` and `warehouse/` together and report what they did, day by day.
+Does not: Dagster (`defs/` wraps these functions), wire formats, SQL, how a file is laid out.
+
+    ticks.py     exchange → one Parquet day file in the lake + its manifest row
+    candles.py   the day's ticks → candles 1m … 1d in Postgres
+    periods.py   complete days → candles 1w and 1M
+    manifests.py the lake against its manifests; lost manifests made again
+    legacy.py    old JSON tick parts → day files + manifest rows
+    sweep.py     day files that later ones replaced, removed
+    verify.py    candles from our ticks against the exchange's own minute candles
+"""

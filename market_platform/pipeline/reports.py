@@ -1,0 +1,95 @@
+"""What pipeline functions report, one record a partition; orchestrators turn them into metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+
+import polars as pl
+
+from market_platform.domain.conditions import Condition
+from market_platform.domain.days import HourState
+from market_platform.domain.quality import TickAnomalies
+
+
+@dataclass(frozen=True, slots=True)
+class TickDayReport:
+    """A day of ticks as committed. `data_version` is the content's hash; empty when the day has no ticks.
+
+    `changed` is False when the day was already committed with the same content and condition. `kept` says why an
+    earlier, better day was left in place, if it was. `outline` is a small candle frame (15m, mid) for the day's chart.
+    """
+
+    pair: str
+    day: date
+    condition: Condition
+    rows: int
+    bytes: int
+    first_time: datetime | None
+    last_time: datetime | None
+    object_key: str | None
+    data_version: str
+    changed: bool
+    duplicates: int = 0
+    hours: Mapping[int, HourState] = field(default_factory=dict)
+    anomalies: TickAnomalies = field(default_factory=TickAnomalies)
+    kept: str | None = None
+    outline: pl.DataFrame | None = None
+
+    @property
+    def incomplete_hours(self) -> list[int]:
+        """Hours of the day (0–23) that are not yet published or absent."""
+        return sorted(hour for hour, state in self.hours.items() if state in (HourState.UNPUBLISHED, HourState.ABSENT))
+
+
+@dataclass(frozen=True, slots=True)
+class CandleDayReport:
+    """One interval's candles of one partition (`day` is the period's first day for 1w and 1M).
+
+    `input_version` is of what it was built from (the ticks' hash, or that of a period's days); `ohlc_errors` and `uncovered_hours` (0–23) come from
+    the checks every write runs; `outline` is the frame itself for the day's chart, None for intervals below 5m.
+    """
+
+    pair: str
+    interval: str
+    day: date
+    condition: Condition
+    rows: int
+    changed_rows: int
+    first_time: datetime | None
+    last_time: datetime | None
+    data_version: str
+    revision: int
+    input_version: str
+    ohlc_errors: tuple[str, ...] = ()
+    uncovered_hours: tuple[int, ...] = ()
+    reason: str | None = None
+    outline: pl.DataFrame | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteDifference:
+    """One value in which our candle and the exchange's own differ."""
+
+    time: datetime
+    side: str
+    field: str
+    ours: Decimal | None
+    theirs: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeComparison:
+    """A day's minute candles at bid and ask, built from our ticks, against the exchange's own."""
+
+    pair: str
+    day: date
+    compared: int
+    differences: tuple[MinuteDifference, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether not one value differs."""
+        return not self.differences

@@ -1,0 +1,47 @@
+"""Day files of the lake that no manifest names any more: found and removed once no reader can still be at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+from market_platform.lake.tick_days import parse_day_key, remove_superseded
+from market_platform.pipeline.platform import Platform
+from market_platform.warehouse.lake_days import load_lake_days
+from market_platform.warehouse.reference import PairRow, load_pairs
+
+SUPERSEDED_FOR = timedelta(days=1)
+"""How long a superseded file stays: a run that reads it, or one about to commit it, has ended by then."""
+
+
+def sweep_superseded(platform: Platform, on_removed: Callable[[str], None]) -> int:
+    """Delete files that a later one of the same day has replaced; returns how many went, and tells the key of each.
+
+    A file a manifest names is never touched, nor the files of a day whose manifest names none of them.
+
+    Raises:
+        WarehouseError, LakeError: one of them does not answer. Doing it again does the rest.
+    """
+    with platform.warehouse.connect() as connection:
+        pairs = load_pairs(connection)
+    return sum(_sweep_pair(platform, pair, on_removed) for pair in pairs)
+
+
+def _sweep_pair(platform: Platform, pair: PairRow, on_removed: Callable[[str], None]) -> int:
+    parsed = ((info.key, parse_day_key(info.key)) for info in platform.lake.list(f"ticks/{pair.symbol}/"))
+    found = {key: day.day for key, day in parsed if day is not None and day.exchange == pair.exchange}
+    if not found:
+        return 0
+    with platform.warehouse.connect() as connection:
+        manifests = load_lake_days(connection, pair.id, min(found.values()), max(found.values()))
+    named: dict[date, str] = {day: row.object_key for day, row in manifests.items() if row.object_key}
+    strays = sorted({day for key, day in found.items() if day in named and key != named[day]})
+    count = 0
+    for day in strays:
+        keep = {named[day]}
+        for key in remove_superseded(
+            platform.lake, pair.exchange, pair.symbol, day, keep, SUPERSEDED_FOR, platform.clock
+        ):
+            count += 1
+            on_removed(key)
+    return count

@@ -1,0 +1,5 @@
+"""Versions of what the code computes. Raise one when the same input would give a different output."""
+
+TICKS_VERSION = "ticks-1"
+CANDLES_VERSION = "candles-1"
+PERIODS_VERSION = "periods-1"

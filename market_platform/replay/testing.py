@@ -1,0 +1,65 @@
+"""The replay exchange inside a test: real HTTP on a free port, in a thread.
+
+Belongs here: starting and stopping it, and looking into it. Does not: assertions. Nothing else in the platform imports it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from market_platform.replay.app import create_app
+from market_platform.replay.faults import FaultBook, FaultKind, FaultRule
+from market_platform.replay.middleware import RequestLog
+from market_platform.replay.server import HOST, bind, make_server
+from market_platform.replay.source import ReplaySource
+
+STOP_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RunningReplay:
+    """A replay exchange that is up. `url` is its root; `faults` and `log` are its own, live."""
+
+    url: str
+    faults: FaultBook
+    log: RequestLog
+
+    @property
+    def json_url(self) -> str:
+        """Root of the JSON API, as `DUKASCOPY_JSON_URL` takes it."""
+        return f"{self.url}/dukascopy/v1"
+
+    @property
+    def bi5_url(self) -> str:
+        """Root of the bi5 files, as `DUKASCOPY_BI5_URL` takes it."""
+        return f"{self.url}/dukascopy/datafeed"
+
+    def fail(self, match: str, kind: FaultKind | str, *, times: int = 1, seconds: float | None = None) -> None:
+        """Spoil the next `times` requests whose path matches; see faults.py for the kinds."""
+        self.faults.add([FaultRule(match, FaultKind(kind), times, seconds)])
+
+
+@contextmanager
+def running_replay(source: ReplaySource, faults: Iterable[FaultRule] = ()) -> Iterator[RunningReplay]:
+    """Run the exchange in a thread until the block ends.
+
+    Raises:
+        RuntimeError: when it does not come up or does not stop in time.
+    """
+    book, log = FaultBook(faults), RequestLog()
+    listener = bind(0)
+    listener.listen(128)
+    server = make_server(create_app(source, book, log), grace_seconds=1)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="replay exchange", daemon=True)
+    thread.start()
+    try:
+        yield RunningReplay(f"http://{HOST}:{listener.getsockname()[1]}", book, log)
+    finally:
+        server.should_exit = True
+        thread.join(STOP_SECONDS)
+        listener.close()
+        if thread.is_alive():
+            raise RuntimeError(f"the replay exchange did not stop within {STOP_SECONDS} s")

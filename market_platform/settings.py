@@ -1,0 +1,249 @@
+"""Everything the platform takes from the environment, typed, in one place.
+
+Variables keep the names people already have (`DATABASE_URL`, `R2_BUCKET_NAME`, `API_PORT`, …); `.env.example` documents
+each one. A `.env` file in the working folder is read too; real environment variables win. Nothing reads `os.environ`
+anywhere else, and secrets are `SecretStr`, so that neither logs nor error messages can show them.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from market_platform.domain.errors import ConfigError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """The platform's settings. Field docs stand in `.env.example`, which a test keeps equal to this class."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
+
+    environment: Literal["development", "production", "test"] = "development"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["auto", "console", "json"] = "auto"
+
+    # where things are kept
+    market_data_dir: Path = PROJECT_ROOT / ".market"
+    starlistings_file: Path = PROJECT_ROOT / "config" / "starlistings.yaml"
+
+    # Postgres; unset means the embedded one
+    database_url: SecretStr | None = None
+    training_database_url: SecretStr | None = None
+    database_pool_size: int = Field(10, ge=1, le=200)
+    database_timeout_s: float = Field(3.0, gt=0)
+    embedded_postgres_port: int = Field(5439, ge=1, le=65535)
+
+    # the lake; unset means a folder below market_data_dir
+    lake_url: str | None = None
+    r2_account_id: str | None = None
+    r2_access_key_id: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("R2_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID")
+    )
+    r2_secret_access_key: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("R2_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY")
+    )
+    r2_bucket_name: str | None = None
+    r2_endpoint: str | None = Field(None, validation_alias=AliasChoices("R2_ENDPOINT", "AWS_ENDPOINT_URL"))
+    r2_region: str = "auto"
+
+    # exchanges
+    market: Literal["replay", "live"] = "replay"
+    recordings: Path | None = None
+    replay_port: int = Field(8190, ge=1, le=65535)
+    replay_seed: int = 7
+    dukascopy_transport: Literal["json", "bi5"] = "json"
+    dukascopy_json_url: str | None = None
+    dukascopy_bi5_url: str | None = None
+    dukascopy_max_in_flight: int = Field(5, ge=1, le=32)
+    dukascopy_day_budget_s: float = Field(300.0, gt=0)
+    dukascopy_request_timeout_s: float = Field(20.0, gt=0)
+    oanda_api_key: SecretStr | None = None
+    oanda_account_id: str | None = None
+
+    # what is served
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(8000, ge=1, le=65535)
+    api_allow_public: bool = False
+    dagster_host: str = "127.0.0.1"
+    dagster_port: int = Field(3000, ge=1, le=65535)
+    code_location_port: int = Field(4266, ge=1, le=65535)
+    code_location_host: str = "127.0.0.1"
+
+    # orchestration
+    event_log_retention_days: int = Field(90, ge=1)
+    backfill_days_per_run: int = Field(31, ge=1, le=3660)
+    repair_lookback_days: int = Field(14, ge=1, le=3660)
+    repair_runs_per_tick: int = Field(4, ge=1, le=100)
+
+    @field_validator("database_url", "training_database_url")
+    @classmethod
+    def _only_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _check_database_url(value.get_secret_value())
+        return value
+
+    @field_validator("lake_url")
+    @classmethod
+    def _only_lakes(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"s3://[A-Za-z0-9_.-]+(/|$)|file://(localhost)?/+[^/]", value):
+            raise ValueError("must be s3://bucket, s3://bucket/prefix or file:///folder")
+        return value
+
+    @field_validator("r2_bucket_name", "r2_account_id")
+    @classmethod
+    def _only_names(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
+            raise ValueError("must be a name alone: letters, digits, dots and dashes")
+        return value
+
+    @field_validator("r2_endpoint")
+    @classmethod
+    def _only_endpoints(cls, value: str | None) -> str | None:
+        if value is not None and not _is_web_address(value):
+            raise ValueError("must be https://host or http://host:port, and a path if the store has one")
+        return value
+
+    @field_validator("dukascopy_json_url", "dukascopy_bi5_url")
+    @classmethod
+    def _only_addresses(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith("file:///") and not _is_web_address(value):
+            raise ValueError("must be https://host/path, http://host/path or file:///folder")
+        return value
+
+    @property
+    def postgres_dir(self) -> Path:
+        """Where the embedded Postgres keeps its state file (its data may live elsewhere for an unprivileged user)."""
+        return self.market_data_dir / "postgres"
+
+    @property
+    def dagster_home(self) -> Path:
+        """The DAGSTER_HOME that `market-platform up` prepares."""
+        return self.market_data_dir / "dagster"
+
+    @property
+    def resolved_lake_url(self) -> str:
+        """`lake_url`, or the R2 bucket, or the local folder: `s3://bucket/prefix` or `file:///…`."""
+        if self.lake_url:
+            return self.lake_url
+        if self.r2_bucket_name:
+            return f"s3://{self.r2_bucket_name}"
+        return (self.market_data_dir / "lake").absolute().as_uri()
+
+    @property
+    def resolved_r2_endpoint(self) -> str | None:
+        """`r2_endpoint`, or Cloudflare's for the account, or None (AWS's own)."""
+        if self.r2_endpoint:
+            return self.r2_endpoint
+        return f"https://{self.r2_account_id}.r2.cloudflarestorage.com" if self.r2_account_id else None
+
+    @property
+    def resolved_dukascopy_json_url(self) -> str:
+        """Root of Dukascopy's JSON API: the configured one, the real one, or the replay exchange's."""
+        if self.dukascopy_json_url:
+            return self.dukascopy_json_url
+        return (
+            "https://jetta.dukascopy.com/v1"
+            if self.market == "live"
+            else f"http://127.0.0.1:{self.replay_port}/dukascopy/v1"
+        )
+
+    @property
+    def resolved_dukascopy_bi5_url(self) -> str:
+        """Root of Dukascopy's bi5 files: the configured one, the real one, or the replay exchange's."""
+        if self.dukascopy_bi5_url:
+            return self.dukascopy_bi5_url
+        if self.market == "live":
+            return "https://datafeed.dukascopy.com/datafeed"
+        return f"http://127.0.0.1:{self.replay_port}/dukascopy/datafeed"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings of this process, read now.
+
+    Raises:
+        ConfigError: naming each variable that is wrong and why, never its value.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [f"  {'.'.join(str(part) for part in each['loc']).upper()}: {_rule(each)}" for each in error.errors()]
+        raise ConfigError(
+            "settings are wrong (environment or .env):\n" + "\n".join(lines) + "\n.env.example explains each of them"
+        ) from None
+    except (OSError, UnicodeDecodeError, SettingsError) as error:
+        told = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise ConfigError(f".env in {Path.cwd()} can't be read: {told}") from None
+
+
+def _check_database_url(url: str) -> None:
+    """Refuse what Postgres's client would refuse too, but in words that show no part of a password.
+
+    Raises:
+        ValueError: saying how the URL must be written.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in _POSTGRES_SCHEMES:
+        raise ValueError("must be a postgresql:// URL")
+    try:
+        parts = urlsplit(url)
+        encoded = rest.count("@") == parts.netloc.count("@") <= 1 and not re.search(r"%(?![0-9A-Fa-f]{2})", rest)
+        _ = parts.port
+    except ValueError:
+        encoded = False
+    if not encoded:
+        raise ValueError(
+            "must be postgresql://user:password@host:5432/name with a number as port; "
+            "write @ : / ? # % in a password as %40 %3A %2F %3F %23 %25"
+        )
+
+
+def _is_web_address(url: str) -> bool:
+    """Whether an HTTP client can use it; the lake's ends the process over one that it can't."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    name = re.fullmatch(r"[\w.-]+|[0-9a-f:.]+", parts.hostname or "")
+    return (
+        url.isascii()
+        and parts.scheme in ("http", "https")
+        and name is not None
+        and not re.search(r"[\s<>\"{}|\\^`]", url)
+    )
+
+
+_POSTGRES_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
+
+
+def _rule(error: ErrorDetails) -> str:
+    """What a value must be, in our words."""
+    context = error.get("ctx", {})
+    rules = {
+        "value_error": "{error}",
+        "literal_error": "must be {expected}",
+        "int_parsing": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "float_parsing": "must be a number",
+        "finite_number": "must be a number",
+        "bool_parsing": "must be true or false",
+        "greater_than_equal": "must be at least {ge}",
+        "less_than_equal": "must be at most {le}",
+        "greater_than": "must be more than {gt}",
+    }
+    return rules[error["type"]].format(**context) if error["type"] in rules else error["msg"]
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Settings of this process, read once, on first use."""
+    return load_settings()

@@ -1,0 +1,1 @@
+"""Promises about the repository itself: imports, docs, settings, schema, commands, locks and containers."""

@@ -1,0 +1,220 @@
+"""`market-platform backfill` and `status` as a user runs them: arguments, this process, no daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+
+from market_platform.domain.clock import utc_now
+from market_platform.replay.generator.source import GeneratorSource
+from market_platform.replay.testing import RunningReplay, running_replay
+from market_platform.settings import load_settings
+from market_platform.starlistings import load_starlistings
+from market_platform.warehouse.engine import create_warehouse
+from market_platform.warehouse.reference import sync_reference
+from market_platform_tests.fixtures.defs_world import dagster_on_postgres
+from market_platform_tests.fixtures.ports import free_port
+from market_platform_tests.recordings import PROJECT_ROOT
+
+WEEK = ("--from", "2024-03-04", "--to", "2024-03-10")
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[RunningReplay]:
+    with running_replay(GeneratorSource(seed=7, clock=utc_now)) as running:
+        yield running
+
+
+@pytest.fixture
+def environment(exchange: RunningReplay, database_url: str, tmp_path: Path) -> dict[str, str]:
+    """What a user's shell would have; nothing listens where the webserver would be."""
+    exchange.faults.clear()
+    warehouse = create_warehouse(database_url, pool_size=1)
+    with warehouse.begin() as connection:
+        sync_reference(connection, load_starlistings(PROJECT_ROOT / "config" / "starlistings.yaml"))
+    warehouse.close()
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "DATABASE_URL": database_url,
+        "MARKET_DATA_DIR": str(tmp_path / "data"),
+        "DUKASCOPY_JSON_URL": exchange.json_url,
+        "DUKASCOPY_BI5_URL": exchange.bi5_url,
+        "DAGSTER_PORT": str(free_port()),
+        "COLUMNS": "140",
+    }
+
+
+def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "market_platform", *arguments],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def tomorrow() -> str:
+    return (utc_now().date() + timedelta(days=1)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["EURUSS", *WEEK], "did you mean dukascopy/EURUSD?"),
+        (["EURUSD", "--from", "2024-03-10", "--to", "2024-03-04"], "--to 2024-03-04 is before --from 2024-03-10"),
+        (["EURUSD", "--from", "2024-03-10", "--to", tomorrow()], "is not over yet"),
+        (["EURUSD", "--from", "2001-01-01", "--to", "2001-01-02"], "before all history"),
+        (
+            ["EURUSD", "--from", "2024-02-30", "--to", "2024-03-02"],
+            "--from '2024-02-30' is not a day; write YYYY-MM-DD",
+        ),
+        (["EURUSD", *WEEK, "--layers", "7m"], "has no layer '7m'"),
+        (["EURUSD", "--from", "2024-03-05", "--to", "2024-03-05", "--layers", "1w"], "completes no week and no month"),
+    ],
+)
+def test_a_wrong_argument_is_one_clear_message(environment: dict[str, str], arguments: list[str], message: str) -> None:
+    done = run(environment, "backfill", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_has_examples() -> None:
+    done = run({"PATH": os.environ["PATH"]}, "backfill", "--help")
+    assert done.returncode == 0
+    assert "market-platform backfill dukascopy/EURUSD --from 2024-03-04 --to 2024-03-08" in done.stdout
+
+
+def test_without_a_running_platform_it_says_what_to_do(environment: dict[str, str]) -> None:
+    done = run(environment, "backfill", "EURUSD", *WEEK)
+    assert done.returncode == 1
+    assert f"Dagster at http://127.0.0.1:{environment['DAGSTER_PORT']} does not answer" in done.stderr
+    assert "`make up`" in done.stderr
+    assert "--direct" in done.stderr
+
+
+def test_something_else_on_dagster_s_port_is_named(environment: dict[str, str], exchange: RunningReplay) -> None:
+    port = exchange.url.rpartition(":")[2]
+    done = run({**environment, "DAGSTER_PORT": port}, "backfill", "EURUSD", *WEEK)
+    assert done.returncode == 1
+    assert f"what answers at http://127.0.0.1:{port} is not Dagster" in done.stderr
+
+
+def test_a_dry_run_shows_the_plan_and_asks_for_nothing(environment: dict[str, str], exchange: RunningReplay) -> None:
+    exchange.log.clear()
+    done = run(environment, "backfill", "EURUSD", "dukascopy/GBPUSD", *WEEK, "--dry-run")
+    assert done.returncode == 0
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert lines[0] == "dukascopy/EURUSD"
+    assert "ticks 2024-03-04 to 2024-03-10 7 partitions" in lines
+    assert "candles_1w 2024-03-04 to 2024-03-04 1 partitions" in lines
+    assert lines[-1] == f"{2 * (9 * 7 + 1)} partitions; nothing was asked for"
+    assert not exchange.log.paths
+
+
+def test_directly_from_ticks_to_the_week_s_candle_and_green_in_dagster(
+    environment: dict[str, str], database_url: str, tmp_path: Path
+) -> None:
+    done = run(environment, "backfill", "dukascopy/EURUSD", *WEEK, "--direct")
+    assert (done.returncode, done.stdout) == (0, "64 partitions materialised\n"), done.stderr
+    assert done.stderr == "", "a terminal sees a bar; a log sees nothing"
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute("SELECT count(*) FROM candles_1w WHERE symbol = 'EURUSD'").fetchone()
+    assert found == (1,)
+    with dagster_on_postgres(
+        load_settings(_env_file=None, market_data_dir=tmp_path / "data"), database_url
+    ) as instance:
+        materialised = instance.get_materialized_partitions(dg.AssetKey(["dukascopy", "EURUSD", "candles_1d"]))
+        assert materialised == {date(2024, 3, day).isoformat() for day in range(4, 11)}
+        assert {run.tags["market/trigger"] for run in instance.get_runs()} == {"direct"}
+
+
+def test_directly_a_bad_day_is_named_and_the_others_are_kept(
+    environment: dict[str, str], exchange: RunningReplay, database_url: str
+) -> None:
+    exchange.fail("/ticks/EUR-USD/2024/3/5/10$", "wrong_types", times=1000)
+    done = run(environment, "backfill", "EURUSD", "--from", "2024-03-04", "--to", "2024-03-06", "--direct")
+    assert done.returncode == 1
+    assert "18 of 27 partitions materialised; failed:" in done.stderr
+    assert "dukascopy/EURUSD/ticks 2024-03-05: BadPayloadError: " in done.stderr
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute("SELECT day::text FROM lake_days ORDER BY 1").fetchall()
+    assert found == [("2024-03-04",), ("2024-03-06",)]
+
+
+def test_the_last_missing_day_of_a_week_completes_it(environment: dict[str, str], database_url: str) -> None:
+    six = run(
+        environment,
+        "backfill",
+        "EURUSD",
+        "--from",
+        "2024-03-04",
+        "--to",
+        "2024-03-09",
+        "--direct",
+        "--layers",
+        "ticks,1d",
+    )
+    assert six.returncode == 0, six.stderr
+    last = run(environment, "backfill", "EURUSD", "--from", "2024-03-10", "--to", "2024-03-10", "--direct")
+    assert (last.returncode, last.stdout) == (0, "10 partitions materialised\n"), last.stderr
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute("SELECT time::date::text FROM candles_1w WHERE symbol = 'EURUSD'").fetchall()
+    assert found == [("2024-03-04",)]
+
+
+def test_status_shows_conditions_gaps_and_lag(environment: dict[str, str], exchange: RunningReplay) -> None:
+    exchange.fail("(/ticks/EUR-USD/2024/3/8/10$|/EURUSD/2024/02/08/10h_ticks)", "empty_once", times=1000)
+    for first, last in (("2024-03-04", "2024-03-05"), ("2024-03-08", "2024-03-10")):
+        done = run(environment, "backfill", "EURUSD", "--from", first, "--to", last, "--direct", "--layers", "ticks,1m")
+        assert done.returncode == 0, done.stderr
+    shown = run(environment, "status", "--days", "10")
+    assert shown.returncode == 0
+    [line] = [
+        line for line in shown.stdout.splitlines() if line.startswith("dukascopy/EURUSD ") and "2024-03-10" in line
+    ]
+    assert "   ██!!▆·█" in line
+    assert "3 available, 1 degraded, 1 closed" in line
+    assert "dukascopy/EURUSD: 2 gaps: 2024-03-06, 2024-03-07" in shown.stdout
+    assert "nothing runs here" in shown.stdout
+    assert "Dagster does not answer" in shown.stdout
+    document = json.loads(run(environment, "status", "--days", "10", "--json").stdout)
+    [pair] = [each for each in document["pairs"] if each["pair"] == "dukascopy/EURUSD"]
+    assert pair["days"]["2024-03-08"] == "degraded"
+    assert pair["gaps"] == ["2024-03-06", "2024-03-07"]
+    assert pair["conditions"] == {"available": 3, "degraded": 1, "closed": 1}
+    assert pair["lag_seconds"] > 86_400
+    assert document["failed_runs"] is None
+
+
+def test_status_without_a_database_is_one_clear_message(environment: dict[str, str]) -> None:
+    unreachable = {**environment, "DATABASE_URL": "postgresql://nobody:secret@127.0.0.1:1/nowhere"}
+    done = run(unreachable, "status")
+    assert done.returncode == 1
+    assert "127.0.0.1:1/nowhere" in done.stderr
+    assert "secret" not in done.stdout + done.stderr
+
+
+def test_the_command_line_starts_without_dagster() -> None:
+    script = (
+        "import sys; from market_platform.cli import make_app; make_app();"
+        "import market_platform.commands.backfill, market_platform.commands.status, market_platform.commands.dagster_api;"
+        "import market_platform.defs.plan; print([name for name in sys.modules if name.split('.')[0] == 'dagster'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"

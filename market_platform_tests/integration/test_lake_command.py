@@ -1,0 +1,277 @@
+"""`market-platform lake …` and the manifests: a real lake, a real Postgres."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from market_platform.cli import main
+from market_platform.domain.clock import day_start_ms, from_ms
+from market_platform.domain.conditions import Condition
+from market_platform.domain.intervals import DAY_MS
+from market_platform.lake.store import Lake
+from market_platform.lake.survey import survey
+from market_platform.lake.tick_days import DayFile, read_tick_day, write_tick_day
+from market_platform.pipeline.manifests import compare_manifests, rebuild_manifests
+from market_platform.settings import get_settings
+from market_platform.starlistings import load_starlistings
+from market_platform.warehouse.engine import Warehouse
+from market_platform.warehouse.lake_days import LakeDay, commit_lake_day, load_lake_days
+from market_platform.warehouse.reference import load_pair, sync_reference
+from market_platform_tests.fixtures.made_ticks import made_ticks
+
+DAY = date(2019, 2, 4)
+NOTES = {"code_version": "1.2.3", "run_id": "run-1", "raw_inputs": '[{"hour":0,"sha256":"ab"}]'}
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.open((tmp_path / "lake").as_uri())
+
+
+@pytest.fixture
+def run(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """Run the command line on the test's lake; exit code and what was printed."""
+    monkeypatch.setenv("LAKE_URL", lake.url)
+    monkeypatch.setenv("MARKET_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        get_settings.cache_clear()
+        with pytest.raises(SystemExit) as ended:
+            main(["lake", *arguments])
+        printed = capsys.readouterr()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return code, printed.out + printed.err
+
+    yield run
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def stored(warehouse: Warehouse, database_url: str, monkeypatch: pytest.MonkeyPatch, run: Run) -> Warehouse:
+    """The test's database with the configured pairs, known to the command line."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    with warehouse.begin() as connection:
+        sync_reference(connection, load_starlistings(get_settings().starlistings_file))
+    return warehouse
+
+
+def write(lake: Lake, day: date, *, symbol: str = "EURUSD", rows: int = 100, seed: int = 1, **notes: str) -> DayFile:
+    return write_tick_day(lake, "dukascopy", symbol, day, made_ticks(day, rows, seed=seed), {**NOTES, **notes})
+
+
+def manifest_of(warehouse: Warehouse, file: DayFile, day: date, **changed: Any) -> LakeDay:
+    with warehouse.connect() as connection:
+        pair = load_pair(connection, "dukascopy", "EURUSD")
+    assert file.first_ms is not None
+    assert file.last_ms is not None
+    values: dict[str, Any] = {
+        "trading_pair_id": pair.id,
+        "day": day,
+        "object_key": file.object_key,
+        "content_hash": file.content_hash,
+        "rows": file.rows,
+        "bytes": file.bytes,
+        "first_time": from_ms(file.first_ms),
+        "last_time": from_ms(file.last_ms),
+        "condition": Condition.AVAILABLE,
+        "run_id": "run-1",
+        "code_version": "1.2.3",
+        "raw_inputs": [{"hour": 0, "sha256": "ab"}],
+    }
+    return LakeDay(**{**values, **changed})
+
+
+def commit(warehouse: Warehouse, row: LakeDay) -> None:
+    with warehouse.begin() as connection:
+        commit_lake_day(connection, row)
+
+
+def test_statistics_of_an_empty_lake_say_how_to_fill_it(run: Run) -> None:
+    code, printed = run("stats")
+
+    assert code == 0
+    assert "no day files" in printed
+    assert "market-platform backfill" in printed
+
+
+def test_statistics_count_and_name_what_is_there(run: Run, lake: Lake) -> None:
+    for offset in (0, 1, 4):
+        write(lake, DAY + timedelta(days=offset), rows=1000 + offset)
+    write(lake, DAY, symbol="GBPUSD", condition="degraded")
+    lake.put_new("ticks/notes.txt", b"hello")
+    lake.put_new("ticks/EURUSD/2018/01/01/part-0.json", b"[]")
+
+    code, table = run("stats")
+    assert code == 0
+    assert "dukascopy/EURUSD" in table
+    assert "3,005" in table
+    assert "not used: ticks/notes.txt: its name is not a day file's" in table
+    assert "EURUSD: 1 JSON parts of the old layout" in table
+
+    code, text = run("stats", "dukascopy/EUR-USD", "--json")
+    (pair,) = json.loads(text)["pairs"]
+    assert code == 0
+    assert (pair["symbol"], pair["days"], pair["ticks"]) == ("EURUSD", 3, 3005)
+    assert pair["gaps"] == [{"first": "2019-02-06", "last": "2019-02-07", "days": 2}]
+    assert pair["expected"] == "weekdays"
+
+
+def test_verify_without_a_database_checks_the_files_alone_and_says_so(run: Run, lake: Lake) -> None:
+    write(lake, DAY)
+
+    code, printed = run("verify")
+
+    assert code == 0
+    assert "1 files read, 0 problems; manifests not compared: no database yet" in printed
+
+
+def test_verify_finds_a_damaged_file(run: Run, lake: Lake) -> None:
+    file = write(lake, DAY, rows=100_000)
+    write(lake, DAY + timedelta(days=1))
+    data = bytearray(lake.get(file.object_key))
+    data[1000] ^= 0xFF
+    lake.replace(file.object_key, bytes(data))
+
+    code, printed = run("verify", "--json")
+
+    report = json.loads(printed)
+    assert code == 1
+    assert report["files"] == 2
+    assert [each["object_key"] for each in report["problems"]] == [file.object_key]
+    assert run("verify", "dukascopy/EURUSD", "--from", "2019-02-05")[0] == 0
+    assert run("verify", "--to", "2019-02-04")[0] == 1
+
+
+def test_verify_compares_with_the_manifests(run: Run, lake: Lake, stored: Warehouse) -> None:
+    days = [DAY + timedelta(days=offset) for offset in range(6)]
+    files = [write(lake, day) for day in days]
+    rows = [manifest_of(stored, file, day) for file, day in zip(files, days, strict=True)]
+    commit(stored, rows[0])
+    assert run("verify", "--to", "2019-02-04")[0] == 0
+
+    commit(stored, manifest_of(stored, files[1], days[1], rows=7))
+    lake.delete(files[2].object_key)
+    commit(stored, rows[2])
+    commit(stored, manifest_of(stored, files[3], days[3], object_key=None, content_hash="", rows=0, bytes=0,
+                               first_time=None, last_time=None, condition=Condition.CLOSED))  # fmt: skip
+    commit(stored, rows[4])
+    newer = write(lake, days[4], seed=2)
+    commit(stored, manifest_of(stored, files[5], days[5], condition=Condition.DEGRADED))
+
+    code, printed = run("verify", "--json")
+
+    report = json.loads(printed)
+    assert code == 1
+    assert report["manifests"] == "compared"
+    said = {each["day"]: each["problem"] for each in report["differences"]}
+    assert "its manifest says 7 ticks" in said["2019-02-05"]
+    assert "which is not in the lake; backfill the day again" in said["2019-02-06"]
+    assert "its manifest says closed without ticks" in said["2019-02-07"]
+    assert said["2019-02-08"] == f"the lake has a newer file that was never committed: {newer.object_key}"
+    assert "degraded" in said["2019-02-09"]
+    assert "2019-02-04" not in said
+    assert run("verify", "dukascopy/GBPUSD")[0] == 0
+
+
+def test_lost_manifests_are_made_again_from_the_files(run: Run, lake: Lake, stored: Warehouse) -> None:
+    days = [DAY + timedelta(days=offset) for offset in range(3)]
+    files = [write(lake, day) for day in days]
+    kept = manifest_of(stored, files[1], days[1], run_id="the one that was kept")
+    commit(stored, kept)
+    assert run("verify")[0] == 1
+
+    code, printed = run("rebuild", "--dry-run")
+    assert (code, "would add 2 manifests; 1 days had theirs" in printed) == (0, True)
+    with stored.connect() as connection:
+        assert len(load_lake_days(connection, kept.trading_pair_id, days[0], days[-1])) == 1
+
+    code, printed = run("rebuild", "--json")
+    assert code == 0
+    assert json.loads(printed)["added"] == {"dukascopy/EURUSD": ["2019-02-04", "2019-02-06"]}
+
+    with stored.connect() as connection:
+        rows = load_lake_days(connection, kept.trading_pair_id, days[0], days[-1])
+    expected = manifest_of(stored, files[0], days[0])
+    made = rows[days[0]]
+    for field in ("object_key", "content_hash", "rows", "bytes", "first_time", "last_time", "condition", "raw_inputs"):
+        assert getattr(made, field) == getattr(expected, field)
+    assert (made.run_id, made.code_version) == ("run-1", "1.2.3")
+    assert rows[days[1]].run_id == "the one that was kept"
+    assert run("verify")[0] == 0
+    again = rebuild_manifests(stored, survey(lake))
+    assert (again.added, again.kept) == ((), 3)
+    assert compare_manifests(lake, stored, survey(lake)) == []
+
+
+def test_rebuilding_names_pairs_the_database_does_not_know(run: Run, lake: Lake, stored: Warehouse) -> None:
+    write_tick_day(lake, "otherexchange", "EURUSD", DAY, made_ticks(DAY, 10), NOTES)
+
+    code, printed = run("rebuild")
+
+    assert code == 1
+    assert "otherexchange/EURUSD is not in the database" in printed
+    assert "config sync" in printed
+
+
+PARTS = "ticks/EURUSD/2018/01"
+
+
+def part(day: int, *offsets: int) -> bytes:
+    start = day_start_ms(date(2018, 1, day))
+    row = '{{"t": {}, "bid": 1.2, "ask": "1.20004", "bidVolume": 1, "askVolume": 2.5}}'
+    return "\n".join(row.format(start + offset) for offset in offsets).encode()
+
+
+def test_old_parts_are_taken_over_as_degraded_days(run: Run, lake: Lake, stored: Warehouse) -> None:
+    lake.put_new(f"{PARTS}/02/part-1.json", part(2, 10, 30))
+    lake.put_new(f"{PARTS}/02/part-2.json", part(2, 20, 30))
+    lake.put_new(f"{PARTS}/03/part-1.json", b"nonsense")
+    lake.put_new(f"{PARTS}/04/part-1.json", part(4, 1))
+    lake.put_new(f"{PARTS}/05/part-1.json", part(5, 1))
+    there = write(lake, date(2018, 1, 5))
+    commit(stored, manifest_of(stored, there, date(2018, 1, 5)))
+
+    code, printed = run("import", "dukascopy/EURUSD")
+
+    assert code == 1
+    assert "2018-01-02: 3 ticks of 2 parts, 1 duplicates dropped" in printed
+    assert "1 of 3 days failed, 2 are kept" in printed
+    assert f"{PARTS}/03/part-1.json" in printed
+    with stored.connect() as connection:
+        pair = load_pair(connection, "dukascopy", "EURUSD")
+        rows = load_lake_days(connection, pair.id, date(2018, 1, 1), date(2018, 1, 31))
+    assert {day.day: row.condition.value for day, row in rows.items()} == {2: "degraded", 4: "degraded", 5: "available"}
+    taken = rows[date(2018, 1, 2)]
+    assert taken.object_key is not None
+    assert taken.raw_inputs == [{"source": f"{PARTS}/02/part-{number}.json"} for number in (1, 2)]
+    ticks = read_tick_day(lake, taken.object_key, expect_hash=taken.content_hash)
+    assert (ticks.time % DAY_MS).tolist() == [10, 20, 30]
+    assert (ticks.ask.tolist(), ticks.price_scale) == ([120_004] * 3, 5)
+    assert (ticks.ask_volume.tolist(), ticks.volume_scale) == ([25] * 3, 1)
+    assert lake.exists(f"{PARTS}/02/part-1.json")
+
+    code, printed = run("import", "dukascopy/EURUSD", "--from", "2018-01-04")
+    assert (code, "0 days taken over" in printed) == (0, True)
+    assert run("verify")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [("stats", "EURUSD"), ("stats", "/EURUSD"), ("verify", "--from", "2019-02-05", "--to", "2019-02-04")]
+)
+def test_a_wrong_argument_is_wrong_usage(run: Run, arguments: tuple[str, ...]) -> None:
+    code, printed = run(*arguments)
+
+    assert code == 2
+    assert "Traceback" not in printed

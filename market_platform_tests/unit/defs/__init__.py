@@ -1,0 +1,1 @@
+"""Definitions without a database, an exchange or an instance."""

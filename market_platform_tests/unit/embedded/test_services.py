@@ -1,0 +1,95 @@
+"""The list of services, their environment, and the checks before they start."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from market_platform.embedded.errors import PortTakenError
+from market_platform.embedded.preflight import check_ports
+from market_platform.embedded.services import Port, Service, child_environment, stack_services
+from market_platform.settings import PROJECT_ROOT, Settings, load_settings
+
+
+def settings(**values: object) -> Settings:
+    return load_settings(_env_file=None, **values)
+
+
+def test_every_service_s_port_can_be_moved_by_a_setting_that_exists() -> None:
+    for service in stack_services(settings(market="replay")):
+        if service.port is not None:
+            assert service.port.setting.lower() in Settings.model_fields, service.name
+            moved = {each.name: each for each in stack_services(settings(**{service.port.setting.lower(): 12345}))}
+            port = moved[service.name].port
+            assert port is not None
+            assert port.number == 12345
+
+
+def test_the_replay_exchange_runs_only_when_it_is_the_market() -> None:
+    assert "replay" in [each.name for each in stack_services(settings(market="replay"))]
+    assert "replay" not in [each.name for each in stack_services(settings(market="live"))]
+
+
+def test_links_can_be_opened_whatever_address_is_listened_on() -> None:
+    links = {each.name: each.link for each in stack_services(settings(dagster_host="0.0.0.0", api_host="::1"))}
+    assert links["webserver"] == "http://127.0.0.1:3000"
+    assert links["api"] == "http://[::1]:8000/docs"
+
+
+def test_services_are_started_after_ones_that_exist() -> None:
+    services = stack_services(settings())
+    names = {each.name for each in services}
+    assert all(names.issuperset(each.after) for each in services)
+
+
+def test_the_workspace_is_found_from_any_folder(tmp_path: Path) -> None:
+    daemons = [
+        next(each for each in stack_services(settings(), folder=folder) if each.name == "daemon")
+        for folder in (None, PROJECT_ROOT, tmp_path)
+    ]
+    assert [each.command[-1] for each in daemons] == [
+        "workspace.yaml",
+        "workspace.yaml",
+        str(PROJECT_ROOT / "workspace.yaml"),
+    ]
+
+
+def test_before_is_a_shell_that_becomes_the_command() -> None:
+    service = Service("x", "", ("echo", "it's", "done"), lambda _age: True, 1, before=("echo", "first"))
+    assert subprocess.run(service.arguments, capture_output=True, text=True, check=True).stdout == "first\nit's done\n"
+    failing = Service("x", "", ("echo", "never"), lambda _age: True, 1, before=("false",))
+    assert subprocess.run(failing.arguments, capture_output=True, text=True, check=False).stdout == ""
+
+
+def test_dagster_gets_the_parts_of_the_url_decoded() -> None:
+    given = child_environment(
+        settings(), "postgresql://me%40work:p%2Fw%3A@db.example:6543/market%20data?sslmode=require"
+    )
+    parts = {name: given[f"DAGSTER_PG_{name}"] for name in ("USERNAME", "PASSWORD", "HOST", "PORT", "DB")}
+    assert parts == {
+        "USERNAME": "me@work",
+        "PASSWORD": "p/w:",
+        "HOST": "db.example",
+        "PORT": "6543",
+        "DB": "market data",
+    }
+    assert child_environment(settings(), "postgresql://me@db")["DAGSTER_PG_PORT"] == "5432"
+    assert given["PATH"].split(":")[0] == str(Path(sys.executable).parent)
+
+
+def test_an_address_that_is_not_ours_is_named_with_its_setting() -> None:
+    with pytest.raises(PortTakenError, match=r"API_PORT|API_HOST"):
+        check_ports([], Port("192.0.2.1", 8000, "API_PORT"))
+
+
+def test_a_port_in_use_is_named_with_its_user() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        with pytest.raises(PortTakenError, match="DAGSTER_PORT") as caught:
+            check_ports([], Port("127.0.0.1", server.getsockname()[1], "DAGSTER_PORT"))
+    assert caught.value.setting == "DAGSTER_PORT"
