@@ -22,7 +22,7 @@ import psutil
 
 from market_platform.settings import PROJECT_ROOT
 from market_platform_tests.bench.rows import BenchRow
-from market_platform_tests.e2e.stack import PORTS, wait_until
+from market_platform_tests.e2e.stack import PORTS, pss_mb, wait_until
 from market_platform_tests.fixtures.ports import free_ports
 
 IDLE_S = 45
@@ -97,8 +97,3 @@ def supervisors_of(make: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """The supervisor that `make up` started; none once it has ended."""
     children = psutil.Process(make.pid).children()
     return [each for each in children if any(word.endswith("market-platform") for word in each.cmdline())]
-
-
-def pss_mb(process: psutil.Process) -> float:
-    """Proportional set size in MB: a page shared by n processes counts 1/n for each."""
-    return float(process.memory_full_info().pss) / 1e6

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from market_platform.settings import Settings, load_settings
 from market_platform_tests.fixtures.ports import free_ports
@@ -29,6 +30,14 @@ def wait_until(what: str, condition: Callable[[], bool], seconds: float, every: 
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {what}")
         time.sleep(every)
+
+
+def pss_mb(process: psutil.Process) -> float:
+    """Proportional set size in MB, where a page shared by n processes counts 1/n for each; 0 once it has ended."""
+    try:
+        return float(process.memory_full_info().pss) / 1e6
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 @dataclass

@@ -17,7 +17,7 @@ import pytest
 
 from market_platform.embedded.postgres import EmbeddedPostgres, find_database_url
 from market_platform.embedded.record import ServiceState, processes_of, read_record, stack_status
-from market_platform_tests.e2e.stack import CLI, Stack, wait_until
+from market_platform_tests.e2e.stack import CLI, Stack, pss_mb, wait_until
 from market_platform_tests.fixtures.ports import free_port
 from market_platform_tests.recordings import PROJECT_ROOT
 
@@ -70,7 +70,7 @@ def test_twice_up_with_all_data_and_memory_to_spare(make_stack: Callable[..., St
         connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
 
     supervisor = psutil.Process(stack.process.pid)  # type: ignore[union-attr]
-    memory = sum(each.memory_full_info().pss for each in [supervisor, *supervisor.children(recursive=True)]) / 1e6
+    memory = sum(pss_mb(each) for each in [supervisor, *supervisor.children(recursive=True)])
     assert memory < IDLE_MB, f"{memory:.0f} MB"
 
     second = stack.run("up", check=False)

@@ -8,6 +8,7 @@ import struct
 import threading
 
 from market_platform.embedded.ports import listener, why_not_free
+from market_platform_tests.fixtures.ports import free_port
 
 
 def test_who_listens_on_a_port_is_named() -> None:
@@ -25,7 +26,8 @@ def test_a_port_that_an_outgoing_connection_uses_is_waited_for() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
-        client = socket.create_connection(server.getsockname())
+        # a port of our own: those that the system hands out may serve other tests' connections at the same time
+        client = socket.create_connection(server.getsockname(), source_address=("127.0.0.1", free_port()))
         accepted, _ = server.accept()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # its end leaves nothing behind
         port = client.getsockname()[1]
