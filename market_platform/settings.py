@@ -22,6 +22,29 @@ from market_platform.domain.errors import ConfigError
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
+LiveUrl = Literal[
+    "binance_spot_stream",
+    "binance_spot_rest",
+    "binance_usdm_stream",
+    "binance_usdm_rest",
+    "hyperliquid_stream",
+    "hyperliquid_rest",
+    "oanda_stream",
+    "oanda_rest",
+]
+_LIVE_URLS: dict[LiveUrl, tuple[str, str]] = {
+    "binance_spot_stream": ("wss://data-stream.binance.vision", "/binance/spot"),
+    "binance_spot_rest": ("https://data-api.binance.vision", "/binance/spot"),
+    "binance_usdm_stream": ("wss://fstream.binance.com/market", "/binance/usdm/market"),
+    "binance_usdm_rest": ("https://fapi.binance.com", "/binance/usdm"),
+    "hyperliquid_stream": ("wss://api.hyperliquid.xyz/ws", "/hyperliquid/ws"),
+    "hyperliquid_rest": ("https://api.hyperliquid.xyz", "/hyperliquid"),
+    "oanda_stream": ("https://stream-fxtrade.oanda.com", "/oanda"),
+    "oanda_rest": ("https://api-fxtrade.oanda.com", "/oanda"),
+}
+"""Each exchange's real address, and its path on the replay exchange."""
+
+
 class Settings(BaseSettings):
     """The platform's settings. Field docs stand in `.env.example`, which a test keeps equal to this class."""
 
@@ -68,11 +91,32 @@ class Settings(BaseSettings):
     dukascopy_request_timeout_s: float = Field(20.0, gt=0)
     oanda_api_key: SecretStr | None = None
     oanda_account_id: str | None = None
+    oanda_stream_url: str | None = None
+    oanda_rest_url: str | None = None
+    binance_spot_stream_url: str | None = None
+    binance_spot_rest_url: str | None = None
+    binance_usdm_stream_url: str | None = None
+    binance_usdm_rest_url: str | None = None
+    hyperliquid_stream_url: str | None = None
+    hyperliquid_rest_url: str | None = None
+    replay_speed: float = Field(1.0, gt=0, le=1000)
+
+    # the streamer
+    streamer_metrics_host: str = "127.0.0.1"
+    streamer_metrics_port: int = Field(9108, ge=1, le=65535)
+    stream_exchanges: str | None = None
+    stream_part_ticks: int = Field(1000, ge=1, le=1_000_000)
+    stream_part_s: float = Field(300.0, gt=0)
+    stream_stop_s: float = Field(8.0, gt=0, le=60)
+    journal_min_free_mb: int = Field(200, ge=1)
 
     # what is served
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=1, le=65535)
     api_allow_public: bool = False
+    ws_max_connections: int = Field(10_000, ge=1)
+    ws_max_outbox_bytes: int = Field(1_048_576, ge=16_384)
+    ws_heartbeat_s: float = Field(30.0, gt=0)
     dagster_host: str = "127.0.0.1"
     dagster_port: int = Field(3000, ge=1, le=65535)
     code_location_port: int = Field(4266, ge=1, le=65535)
@@ -110,6 +154,22 @@ class Settings(BaseSettings):
     def _only_endpoints(cls, value: str | None) -> str | None:
         if value is not None and not _is_web_address(value):
             raise ValueError("must be https://host or http://host:port, and a path if the store has one")
+        return value
+
+    @field_validator(
+        "oanda_rest_url", "oanda_stream_url", "binance_spot_rest_url", "binance_usdm_rest_url", "hyperliquid_rest_url"
+    )
+    @classmethod
+    def _only_http(cls, value: str | None) -> str | None:
+        if value is not None and not _is_web_address(value):
+            raise ValueError("must be https://host/path or http://host/path")
+        return value
+
+    @field_validator("binance_spot_stream_url", "binance_usdm_stream_url", "hyperliquid_stream_url")
+    @classmethod
+    def _only_websockets(cls, value: str | None) -> str | None:
+        if value is not None and not (re.match("wss?://", value) and _is_web_address(value.replace("ws", "http", 1))):
+            raise ValueError("must be wss://host/path or ws://host/path")
         return value
 
     @field_validator("dukascopy_json_url", "dukascopy_bi5_url")
@@ -155,6 +215,22 @@ class Settings(BaseSettings):
             if self.market == "live"
             else f"http://127.0.0.1:{self.replay_port}/dukascopy/v1"
         )
+
+    def live_url(self, name: LiveUrl) -> str:
+        """Root of an exchange's stream or REST side: the configured one, the real one, or the replay exchange's."""
+        configured: str | None = getattr(self, f"{name}_url")
+        if configured:
+            return configured.rstrip("/")
+        real, replayed = _LIVE_URLS[name]
+        if self.market == "live":
+            return real
+        scheme = "ws" if real.startswith("ws") else "http"
+        return f"{scheme}://127.0.0.1:{self.replay_port}{replayed}"
+
+    @property
+    def journal_dir(self) -> Path:
+        """Where the streamer keeps its write-ahead journal."""
+        return self.market_data_dir / "journal"
 
     @property
     def resolved_dukascopy_bi5_url(self) -> str:

@@ -7,6 +7,7 @@
     │   ├── ExchangeUnavailableError   retry helps: time-out, refused connection, 5xx, truncated body, 202
     │   ├── RateLimitedError           retry helps, after `retry_after` seconds
     │   ├── UnknownSymbolError         retry can't help: the exchange does not know the symbol
+    │   ├── HistoryGoneError           retry can't help: the exchange does not serve so old data (any more)
     │   └── BadPayloadError            retry can't help: the answer is complete and wrong
     ├── LakeError
     │   ├── LakeUnavailableError       retry helps: the store does not answer
@@ -64,6 +65,14 @@ class RateLimitedError(ExchangeUnavailableError):
 
 class UnknownSymbolError(ExchangeError):
     """The exchange does not know the symbol."""
+
+
+class HistoryGoneError(ExchangeError):
+    """The exchange does not serve data so old; `earliest_ms` is what it still serves, None when nothing at all."""
+
+    def __init__(self, message: str, *, earliest_ms: int | None = None) -> None:
+        super().__init__(message)
+        self.earliest_ms = earliest_ms
 
 
 class BadPayloadError(ExchangeError):
