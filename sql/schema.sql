@@ -173,6 +173,8 @@ CREATE TABLE public.trading_pairs (
     first_day date,
     instrument jsonb,
     active boolean DEFAULT true NOT NULL,
+    candles_from text DEFAULT 'exchange'::text NOT NULL,
+    CONSTRAINT trading_pairs_candles_from_check CHECK ((candles_from = ANY (ARRAY['exchange'::text, 'trades'::text]))),
     CONSTRAINT trading_pairs_price_scale_check CHECK (((price_scale >= 0) AND (price_scale <= 18))),
     CONSTRAINT trading_pairs_symbol_check CHECK ((symbol ~ '^[A-Z0-9.]{2,32}$'::text))
 );
@@ -180,6 +182,8 @@ CREATE TABLE public.trading_pairs (
 COMMENT ON COLUMN public.trading_pairs.first_day IS 'the earliest day worth asking the exchange for';
 
 COMMENT ON COLUMN public.trading_pairs.instrument IS 'the exchange''s own description, once it was fetched';
+
+COMMENT ON COLUMN public.trading_pairs.candles_from IS 'where a live stream''s candles come from: the exchange''s own, or built from its trades';
 
 CREATE VIEW public.candles_12h AS
  SELECT e.code AS exchange,
@@ -492,6 +496,46 @@ CREATE TABLE public.funding_rates (
     CONSTRAINT funding_rates_source_check CHECK ((source > 0))
 );
 
+CREATE TABLE public.gaps (
+    id bigint NOT NULL,
+    trading_pair_id integer NOT NULL,
+    kind text NOT NULL,
+    "interval" text,
+    gap_start timestamp with time zone NOT NULL,
+    gap_end timestamp with time zone,
+    first_id bigint,
+    last_id bigint,
+    reason text NOT NULL,
+    detail text DEFAULT ''::text NOT NULL,
+    detected_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    last_attempt_at timestamp with time zone,
+    last_error text,
+    repaired_at timestamp with time zone,
+    repaired_rows bigint,
+    unrepairable text,
+    run_id text,
+    CONSTRAINT gaps_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT gaps_ids CHECK ((last_id >= first_id)),
+    CONSTRAINT gaps_kind_check CHECK ((kind = ANY (ARRAY['candles'::text, 'trades'::text, 'quotes'::text, 'context'::text]))),
+    CONSTRAINT gaps_one_end CHECK (((repaired_at IS NULL) OR (unrepairable IS NULL))),
+    CONSTRAINT gaps_order CHECK ((gap_end >= gap_start)),
+    CONSTRAINT gaps_reason_check CHECK ((reason = ANY (ARRAY['start'::text, 'disconnect'::text, 'id_hole'::text, 'missing_candle'::text, 'stale'::text, 'intake_stopped'::text, 'shutdown'::text])))
+);
+
+COMMENT ON COLUMN public.gaps.gap_end IS 'exclusive; NULL while the stream is still away';
+
+COMMENT ON COLUMN public.gaps.unrepairable IS 'why the exchange can''t give it back; NULL while there is hope';
+
+ALTER TABLE public.gaps ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.gaps_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.indicators (
     starlisting_id integer NOT NULL,
     "time" timestamp with time zone NOT NULL,
@@ -598,6 +642,25 @@ ALTER TABLE public.quote_currencies ALTER COLUMN id ADD GENERATED ALWAYS AS IDEN
     CACHE 1
 );
 
+CREATE TABLE public.series_changes (
+    starlisting_id integer NOT NULL,
+    seq bigint NOT NULL,
+    kind text NOT NULL,
+    "time" timestamp with time zone,
+    written_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT series_changes_kind_check CHECK ((kind = ANY (ARRAY['candle'::text, 'funding'::text, 'open_interest'::text, 'resync'::text]))),
+    CONSTRAINT series_changes_time CHECK (((kind = 'resync'::text) = ("time" IS NULL)))
+);
+
+CREATE TABLE public.series_state (
+    starlisting_id integer NOT NULL,
+    epoch bigint DEFAULT ((EXTRACT(epoch FROM clock_timestamp()) * (1000)::numeric))::bigint NOT NULL,
+    seq bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT series_state_seq_check CHECK ((seq >= 0))
+);
+
+COMMENT ON COLUMN public.series_state.epoch IS 'tells numbering apart: another one after the table was lost';
+
 ALTER TABLE public.starlistings ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.starlistings_id_seq
     START WITH 1
@@ -605,6 +668,54 @@ ALTER TABLE public.starlistings ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.stream_connections (
+    exchange text NOT NULL,
+    name text NOT NULL,
+    state text NOT NULL,
+    breaker text NOT NULL,
+    connected_at timestamp with time zone,
+    last_message_at timestamp with time zone,
+    last_event_time timestamp with time zone,
+    lag_ms double precision,
+    subscriptions integer DEFAULT 0 NOT NULL,
+    stale_subscriptions integer DEFAULT 0 NOT NULL,
+    messages bigint DEFAULT 0 NOT NULL,
+    dead_letters bigint DEFAULT 0 NOT NULL,
+    reconnects integer DEFAULT 0 NOT NULL,
+    last_error text,
+    details jsonb DEFAULT '{}'::jsonb NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT stream_connections_breaker_check CHECK ((breaker = ANY (ARRAY['closed'::text, 'half_open'::text, 'open'::text]))),
+    CONSTRAINT stream_connections_state_check CHECK ((state = ANY (ARRAY['connecting'::text, 'open'::text, 'backing_off'::text, 'stopped'::text])))
+);
+
+CREATE TABLE public.stream_days (
+    trading_pair_id integer NOT NULL,
+    layer text NOT NULL,
+    day date NOT NULL,
+    rows bigint DEFAULT 0 NOT NULL,
+    first_time timestamp with time zone,
+    last_time timestamp with time zone,
+    lag_ms double precision,
+    gaps integer DEFAULT 0 NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    reported_at timestamp with time zone
+);
+
+COMMENT ON COLUMN public.stream_days.layer IS 'trades, ticks, candles_1m, …, funding_rates, open_interest';
+
+CREATE TABLE public.stream_state (
+    name text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    accepting boolean DEFAULT true NOT NULL,
+    alarm text,
+    journal_rows bigint DEFAULT 0 NOT NULL,
+    journal_bytes bigint DEFAULT 0 NOT NULL,
+    oldest_pending_at timestamp with time zone,
+    details jsonb DEFAULT '{}'::jsonb NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
 ALTER TABLE public.trading_pairs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -668,6 +779,9 @@ ALTER TABLE ONLY public.exchanges
 ALTER TABLE ONLY public.funding_rates
     ADD CONSTRAINT funding_rates_pkey PRIMARY KEY (trading_pair_id, "time");
 
+ALTER TABLE ONLY public.gaps
+    ADD CONSTRAINT gaps_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.indicators
     ADD CONSTRAINT indicators_pkey PRIMARY KEY (starlisting_id, name, "time");
 
@@ -704,11 +818,26 @@ ALTER TABLE ONLY public.quote_currencies
 ALTER TABLE ONLY public.quote_currencies
     ADD CONSTRAINT quote_currencies_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.series_changes
+    ADD CONSTRAINT series_changes_pkey PRIMARY KEY (starlisting_id, seq);
+
+ALTER TABLE ONLY public.series_state
+    ADD CONSTRAINT series_state_pkey PRIMARY KEY (starlisting_id);
+
 ALTER TABLE ONLY public.starlistings
     ADD CONSTRAINT starlistings_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.starlistings
     ADD CONSTRAINT starlistings_trading_pair_id_interval_id_alignment_candle_p_key UNIQUE (trading_pair_id, interval_id, alignment, candle_price);
+
+ALTER TABLE ONLY public.stream_connections
+    ADD CONSTRAINT stream_connections_pkey PRIMARY KEY (exchange, name);
+
+ALTER TABLE ONLY public.stream_days
+    ADD CONSTRAINT stream_days_pkey PRIMARY KEY (trading_pair_id, layer, day);
+
+ALTER TABLE ONLY public.stream_state
+    ADD CONSTRAINT stream_state_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY public.trading_pairs
     ADD CONSTRAINT trading_pairs_exchange_id_coin_id_quote_currency_id_market__key UNIQUE (exchange_id, coin_id, quote_currency_id, market_type_id);
@@ -730,9 +859,15 @@ CREATE INDEX data_quality_pair_checked ON public.data_quality USING btree (tradi
 
 CREATE INDEX dead_letters_received ON public.dead_letters USING btree (received_at);
 
+CREATE INDEX gaps_detected ON public.gaps USING btree (detected_at);
+
+CREATE INDEX gaps_open ON public.gaps USING btree (trading_pair_id, gap_start) WHERE ((repaired_at IS NULL) AND (unrepairable IS NULL));
+
 CREATE INDEX lake_days_filled ON public.lake_days USING btree (trading_pair_id, kind, day) INCLUDE (first_time, last_time) WHERE (rows > 0);
 
 CREATE INDEX market_ticks_pair_time ON public.market_ticks USING btree (trading_pair_id, "time");
+
+CREATE INDEX series_changes_written ON public.series_changes USING btree (written_at);
 
 CREATE UNIQUE INDEX starlistings_one_active ON public.starlistings USING btree (trading_pair_id, interval_id) WHERE active;
 
@@ -776,17 +911,26 @@ ALTER TABLE ONLY public.data_quality
 ALTER TABLE ONLY public.data_quality
     ADD CONSTRAINT data_quality_trading_pair_id_fkey FOREIGN KEY (trading_pair_id) REFERENCES public.trading_pairs(id);
 
+ALTER TABLE ONLY public.gaps
+    ADD CONSTRAINT gaps_trading_pair_id_fkey FOREIGN KEY (trading_pair_id) REFERENCES public.trading_pairs(id);
+
 ALTER TABLE ONLY public.lake_days
     ADD CONSTRAINT lake_days_trading_pair_id_fkey FOREIGN KEY (trading_pair_id) REFERENCES public.trading_pairs(id);
 
 ALTER TABLE ONLY public.lake_totals
     ADD CONSTRAINT lake_totals_trading_pair_id_fkey FOREIGN KEY (trading_pair_id) REFERENCES public.trading_pairs(id);
 
+ALTER TABLE ONLY public.series_state
+    ADD CONSTRAINT series_state_starlisting_id_fkey FOREIGN KEY (starlisting_id) REFERENCES public.starlistings(id);
+
 ALTER TABLE ONLY public.starlistings
     ADD CONSTRAINT starlistings_interval_id_fkey FOREIGN KEY (interval_id) REFERENCES public.intervals(id);
 
 ALTER TABLE ONLY public.starlistings
     ADD CONSTRAINT starlistings_trading_pair_id_fkey FOREIGN KEY (trading_pair_id) REFERENCES public.trading_pairs(id);
+
+ALTER TABLE ONLY public.stream_days
+    ADD CONSTRAINT stream_days_trading_pair_id_fkey FOREIGN KEY (trading_pair_id) REFERENCES public.trading_pairs(id);
 
 ALTER TABLE ONLY public.trading_pairs
     ADD CONSTRAINT trading_pairs_coin_id_fkey FOREIGN KEY (coin_id) REFERENCES public.coins(id);
