@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.days import TickSource
 from market_platform.domain.errors import ConfigError
+from market_platform.exchanges.codes import TICK_EXCHANGES
 from market_platform.exchanges.dukascopy.client import DukascopyClient
 from market_platform.exchanges.dukascopy.config import DukascopyConfig
 from market_platform.settings import Settings
 
-TICK_EXCHANGES = ("dukascopy",)
-"""Exchanges whose tick history can be fetched."""
+__all__ = ["TICK_EXCHANGES", "dukascopy_config", "open_tick_source"]
 
 
 @asynccontextmanager
