@@ -64,6 +64,17 @@ def test_a_launched_command_keeps_its_pid_environment_and_exit_code() -> None:
     assert process.returncode == 7
 
 
+def test_a_launched_command_hears_stop_signals_that_its_parent_ignores() -> None:
+    script = "import signal; print(*(int(signal.getsignal(each) == signal.SIG_IGN) for each in (2, 15, 1)))"
+    command = launch_command([sys.executable, "-c", script], on_parent_death=signal.SIGTERM)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a script's `make up &` has it
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done.stdout.split() == ["0", "0", "0"]
+
+
 def test_a_command_that_can_t_be_run_says_so() -> None:
     command = launch_command(["no-such-program-anywhere"], on_parent_death=signal.SIGTERM)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
