@@ -74,11 +74,15 @@ class DayChange:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Changes:
-    """Row frames to insert and to update, keys to delete, and the effect on each write's day (same order as the writes)."""
+    """Row frames to insert and to update, keys to delete, and the effect on each write's day (same order as the writes).
+
+    `changed` has the keys of what is inserted or updated, without those whose only change is a higher rank.
+    """
 
     inserts: pl.DataFrame
     updates: pl.DataFrame
     deletes: pl.DataFrame
+    changed: pl.DataFrame
     days: tuple[DayChange, ...]
 
 
@@ -147,7 +151,8 @@ def find_changes(rows: pl.DataFrame, writes: Sequence[CandleWrite], stored: pl.D
     partial = pl.col("rank") == int(CandleRank.PARTIAL_TICKS)
     removable = (pl.col("source") == pl.col("rank")) | (~partial & (pl.col("source") < pl.col("rank")))
     deletes = with_day.filter(pl.col("replaced") & removable).join(rows, on=KEY, how="anti")
-    return Changes(inserts, updates, deletes.select(KEY), _day_changes(judged, with_day, deletes, writes))
+    changed = judged.filter(pl.col("differs")).select(KEY)
+    return Changes(inserts, updates, deletes.select(KEY), changed, _day_changes(judged, with_day, deletes, writes))
 
 
 def _no_changes(writes: Sequence[CandleWrite]) -> Changes:
@@ -166,7 +171,7 @@ def _no_changes(writes: Sequence[CandleWrite]) -> Changes:
         )
         for time in times
     )
-    return Changes(none, none, none.select(KEY), days)
+    return Changes(none, none, none.select(KEY), none.select(KEY), days)
 
 
 def _with_write(stored: pl.DataFrame, writes: Sequence[CandleWrite]) -> pl.DataFrame:

@@ -44,6 +44,7 @@ from market_platform.warehouse.candle_days import (
     save_inputs,
 )
 from market_platform.warehouse.driver import copy_in, copy_out, driver_connection
+from market_platform.warehouse.series import MAX_CHANGES, SeriesBump
 
 __all__ = ["CandleDay", "CandleWrite", "load_candle_days", "read_candles", "write_candle_days", "write_candles"]
 
@@ -91,13 +92,19 @@ _ONE_DAY = timedelta(days=1)
 
 
 def write_candle_days(
-    conn: Connection, writes: Sequence[CandleWrite], *, run_id: str, code_version: str
+    conn: Connection,
+    writes: Sequence[CandleWrite],
+    *,
+    run_id: str,
+    code_version: str,
+    series: SeriesBump | None = None,
 ) -> Mapping[DayKey, CandleDay]:
     """Write the candles of any number of starlistings and days in the caller's transaction.
 
     Returns the committed-to-be `candle_days` row of every write, by starlisting and day; one whose `changed_rows` is 0 and
     whose condition was the same is as it was before, including its `run_id`, but for its `input_version`. A write that stored candles outrank can't
-    make a complete day's condition worse. Call it once a transaction, or keep the calls' days sorted, so that writers can't deadlock.
+    make a complete day's condition worse. Call it once a transaction, or keep the calls' days sorted and give them one `series`
+    to save at the end, so that writers can't deadlock; without `series` the changes are numbered at once.
 
     Raises:
         WarehouseError: a frame is not what it must be, a candle breaks a CHECK, or a starlisting does not exist.
@@ -113,7 +120,12 @@ def write_candle_days(
     with connection.cursor() as cursor, _explained():
         before = lock_days(cursor, keys, run_id, code_version)
         changes = _apply(connection, cursor, rows, ordered, before)
-        return _save(cursor, ordered, before, changes, run_id, code_version)
+        saved = _save(cursor, ordered, before, changes, run_id, code_version)
+    bump = SeriesBump() if series is None else series
+    _note(bump, changes)
+    if series is None:
+        bump.save(conn)
+    return saved
 
 
 def write_candles(
@@ -178,6 +190,15 @@ def _apply(
     if changes.deletes.height:
         cursor.execute(_DELETE, (changes.deletes["starlisting_id"].to_list(), changes.deletes["time"].to_list()))
     return changes
+
+
+def _note(bump: SeriesBump, changes: Changes) -> None:
+    """Hand on which candles changed; where one is gone, only that there is something to read anew."""
+    for starlisting_id in changes.deletes["starlisting_id"].unique():
+        bump.resync(starlisting_id)
+    times = changes.changed.group_by("starlisting_id").agg(pl.col("time").head(MAX_CHANGES + 1))
+    for starlisting_id, changed in times.iter_rows():
+        bump.add(starlisting_id, "candle", changed)
 
 
 def _upsert(cursor: psycopg.Cursor[Any], changes: Changes) -> None:
