@@ -6,7 +6,8 @@ other rooms. Nothing here does I/O when imported or when definitions are built; 
 
     names.py        what assets, groups and pools are called; free of Dagster, so that the command line may use it
     partitions.py   days, weeks, months           policies.py   backfill, retry, freshness
-    assets/         ticks, candles, periods, the exchange itself and its own candles, lake statistics
+    assets/         ticks, candles, periods, the exchange itself and its own candles, lake statistics;
+                    of streamed pairs: what the streamer writes (external), and its days made one file each
     checks.py       what must hold                quality.py    its outcomes in the database
     metadata.py, chart.py, table_schemas.py       what a person sees of an asset and its materialisations
     schedules.py    yesterday, last week, last month

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import dagster as dg
 
 from market_platform.defs.assets.candles import candle_assets
+from market_platform.defs.assets.compaction import compaction_asset
 from market_platform.defs.assets.exchange import exchange_asset
 from market_platform.defs.assets.lake_statistics import lake_statistics_asset
+from market_platform.defs.assets.live import live_assets
 from market_platform.defs.assets.periods import period_asset
 from market_platform.defs.assets.ticks import ticks_asset
 from market_platform.defs.assets.verification import equals_exchange_check
 from market_platform.defs.housekeeping import prune_job, prune_schedule
-from market_platform.defs.jobs import day_job, period_job, statistics_job
-from market_platform.defs.names import period_intervals
+from market_platform.defs.jobs import AssetJob, compaction_job, day_job, period_job, statistics_job
+from market_platform.defs.names import has_history, period_intervals
 from market_platform.defs.orphans import orphan_sensor
 from market_platform.defs.partitions import Partitions
 from market_platform.defs.policies import Policies
 from market_platform.defs.resources import Resources, resources_from_settings
-from market_platform.defs.schedules import daily_schedule, period_schedule, statistics_schedule
+from market_platform.defs.schedules import compaction_schedule, daily_schedule, period_schedule, statistics_schedule
 from market_platform.defs.sensors import repair_sensor
 from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.errors import ConfigError
@@ -49,50 +52,89 @@ def build_defs(
     pairs = [pair for pair in pairs if pair.active]
     if not pairs:
         raise ConfigError(f"no active trading pair is configured; look at {settings.starlistings_file}")
-    _check_intervals(pairs)
     partitions = Partitions.standard()
     policies = policies or Policies.standard(settings.backfill_days_per_run)
-    exchanges = sorted({pair.exchange for pair in pairs})
-
-    assets: list[dg.AssetsDefinition | dg.AssetSpec] = [exchange_asset(exchange) for exchange in exchanges]
-    checks: list[dg.AssetChecksDefinition] = []
-    for pair in pairs:
-        assets += [ticks_asset(pair, partitions, policies), candle_assets(pair, partitions, policies)]
-        assets += [period_asset(pair, interval, partitions, policies) for interval in period_intervals(pair)]
-        if compare_with_exchange:
-            checks.append(equals_exchange_check(pair, policies))
-    for exchange in exchanges:
-        mine = [pair for pair in pairs if pair.exchange == exchange]
-        assets.append(lake_statistics_asset(exchange, mine, partitions))
-
-    periods = [each for each in PERIOD_INTERVALS if any(each in pair.intervals for pair in pairs)]
-    days = day_job(pairs)
-    jobs = {"days": days, **{each.name: period_job(pairs, each) for each in periods}}
-    statistics, housekeeping = statistics_job(exchanges), prune_job(settings.event_log_retention_days)
-    sensor = repair_sensor(
-        pairs,
-        partitions,
-        jobs,
-        clock,
-        lookback_days=settings.repair_lookback_days,
-        runs_per_tick=settings.repair_runs_per_tick,
-        days_per_run=settings.backfill_days_per_run,
-    )
+    history, streamed = [pair for pair in pairs if has_history(pair)], [pair for pair in pairs if not has_history(pair)]
+    kit = _Kit(assets=[exchange_asset(exchange) for exchange in sorted({pair.exchange for pair in pairs})])
+    if history:
+        _check_intervals(history)
+        _add_history(kit, history, settings, partitions, policies, clock, compare_with_exchange=compare_with_exchange)
+    if streamed:
+        _add_live(kit, streamed, partitions, policies)
+    housekeeping = prune_job(settings.event_log_retention_days)
     return dg.Definitions(
-        assets=assets,
-        asset_checks=checks,
-        jobs=[*jobs.values(), statistics, housekeeping],
-        schedules=[
-            daily_schedule(pairs, days),
-            *(period_schedule(pairs, each, jobs[each.name]) for each in periods),
-            statistics_schedule(statistics),
-            prune_schedule(housekeeping),
-        ],
-        sensors=[sensor, orphan_sensor()],
+        assets=kit.assets,
+        asset_checks=kit.checks,
+        jobs=[*kit.jobs, housekeeping],
+        schedules=[*kit.schedules, prune_schedule(housekeeping)],
+        sensors=[*kit.sensors, orphan_sensor()],
         resources=resources or resources_from_settings(settings, clock),
         loggers=loggers,
         executor=dg.in_process_executor,
     )
+
+
+@dataclass
+class _Kit:
+    """Definitions so far."""
+
+    assets: list[dg.AssetsDefinition | dg.AssetSpec]
+    checks: list[dg.AssetChecksDefinition] = field(default_factory=list)
+    jobs: list[dg.JobDefinition | AssetJob] = field(default_factory=list)
+    schedules: list[dg.ScheduleDefinition] = field(default_factory=list)
+    sensors: list[dg.SensorDefinition] = field(default_factory=list)
+
+
+def _add_history(
+    kit: _Kit,
+    pairs: Sequence[TradingPair],
+    settings: Settings,
+    partitions: Partitions,
+    policies: Policies,
+    clock: Clock,
+    *,
+    compare_with_exchange: bool,
+) -> None:
+    """Pairs whose days are fetched: ticks and candles, their schedules and the repair of partitions."""
+    for pair in pairs:
+        kit.assets += [ticks_asset(pair, partitions, policies), candle_assets(pair, partitions, policies)]
+        kit.assets += [period_asset(pair, interval, partitions, policies) for interval in period_intervals(pair)]
+        if compare_with_exchange:
+            kit.checks.append(equals_exchange_check(pair, policies))
+    exchanges = sorted({pair.exchange for pair in pairs})
+    for exchange in exchanges:
+        mine = [pair for pair in pairs if pair.exchange == exchange]
+        kit.assets.append(lake_statistics_asset(exchange, mine, partitions))
+
+    periods = [each for each in PERIOD_INTERVALS if any(each in pair.intervals for pair in pairs)]
+    days, statistics = day_job(pairs), statistics_job(exchanges)
+    jobs = {"days": days, **{each.name: period_job(pairs, each) for each in periods}}
+    kit.jobs += [*jobs.values(), statistics]
+    kit.schedules += [
+        daily_schedule(pairs, days),
+        *(period_schedule(pairs, each, jobs[each.name]) for each in periods),
+        statistics_schedule(statistics),
+    ]
+    kit.sensors.append(
+        repair_sensor(
+            pairs,
+            partitions,
+            jobs,
+            clock,
+            lookback_days=settings.repair_lookback_days,
+            runs_per_tick=settings.repair_runs_per_tick,
+            days_per_run=settings.backfill_days_per_run,
+        )
+    )
+
+
+def _add_live(kit: _Kit, pairs: Sequence[TradingPair], partitions: Partitions, policies: Policies) -> None:
+    """Pairs that are streamed: what the streamer writes, and the day files made of it."""
+    for pair in pairs:
+        kit.assets += [*live_assets(pair, partitions), compaction_asset(pair, partitions, policies)]
+    compaction = compaction_job(pairs)
+    kit.jobs.append(compaction)
+    kit.schedules.append(compaction_schedule(pairs, compaction))
 
 
 def accept_beta() -> None:

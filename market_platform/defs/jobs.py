@@ -8,12 +8,13 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # has no public name
 
 from market_platform.defs.assets.candles import candle_key
+from market_platform.defs.assets.compaction import compacted_key
 from market_platform.defs.names import asset_path, day_layers
 from market_platform.domain.intervals import Interval
 from market_platform.domain.pairs import TradingPair
 
 AssetJob = UnresolvedAssetJobDefinition
-DAYS, WEEKS, MONTHS = "days", "weeks", "months"
+DAYS, WEEKS, MONTHS, COMPACTION = "days", "weeks", "months", "compaction"
 ASSET_JOBS = frozenset({DAYS, WEEKS, MONTHS})
 
 
@@ -35,6 +36,15 @@ def period_job(pairs: Sequence[TradingPair], interval: Interval) -> AssetJob:
         name,
         selection=dg.AssetSelection.assets(*keys),
         description=f"{interval} candles of every pair, from complete days.",
+    )
+
+
+def compaction_job(pairs: Sequence[TradingPair]) -> AssetJob:
+    """The job of the day files of all streamed pairs."""
+    return dg.define_asset_job(
+        COMPACTION,
+        selection=dg.AssetSelection.assets(*(compacted_key(pair) for pair in pairs)),
+        description="One file a day of the trades or quotes of every streamed pair, from the streamer's parts.",
     )
 
 

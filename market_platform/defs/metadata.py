@@ -16,7 +16,7 @@ from market_platform.domain.clock import from_ms, to_ms
 from market_platform.domain.intervals import bucket_end, parse_interval
 
 if TYPE_CHECKING:
-    from market_platform.pipeline.reports import CandleDayReport, TickDayReport
+    from market_platform.pipeline.reports import CandleDayReport, CompactionReport, TickDayReport
 
 DATA_VERSION_TAG = "dagster/data_version"
 _QUARTER_HOUR_S = 900
@@ -75,6 +75,26 @@ def candle_metadata(report: CandleDayReport, code_version: str) -> Metadata:
         width_s = interval.seconds if interval.is_intraday else 86_400
         title = f"{report.pair} {report.day}, {report.interval}"
         _add_chart(metadata, candle_chart(report.outline, start, end, width_s, title))
+    return metadata
+
+
+def compaction_metadata(report: CompactionReport, code_version: str) -> Metadata:
+    """A streamed day's file: how many ticks, of how many parts, how big, which hash, and what the stream missed."""
+    metadata: Metadata = {
+        "dagster/partition_row_count": dg.MetadataValue.int(report.rows),
+        "rows": dg.MetadataValue.int(report.rows),
+        **_span(report.first_time, report.last_time),
+        "bytes": dg.MetadataValue.int(report.bytes),
+        "parts": dg.MetadataValue.int(report.parts),
+        "duplicates_dropped": dg.MetadataValue.int(report.duplicates),
+        "gaps": dg.MetadataValue.int(report.gaps),
+        "condition": dg.MetadataValue.text(report.condition.value),
+        "data_version": dg.MetadataValue.text(report.content_hash or "empty"),
+        "changed": dg.MetadataValue.bool(report.changed),
+        "code_version": dg.MetadataValue.text(code_version),
+    }
+    if report.object_key:
+        metadata["object"] = dg.MetadataValue.path(report.object_key)
     return metadata
 
 

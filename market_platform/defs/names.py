@@ -8,6 +8,7 @@ from datetime import date
 
 from market_platform.domain.intervals import DAY_INTERVALS, PERIOD_INTERVALS, Interval
 from market_platform.domain.pairs import TradingPair
+from market_platform.exchanges.codes import QUOTE_STREAMS, TICK_EXCHANGES
 
 LOCATION = "market_platform"
 REPOSITORY = "__repository__"
@@ -17,7 +18,14 @@ HISTORY_STARTS = date(2003, 5, 4)
 FIRST_WEEK = date(2003, 5, 5)
 FIRST_MONTH = date(2003, 5, 1)
 
-TICKS = "ticks"
+LIVE_STARTS = date(2020, 1, 1)
+"""The first day partition of what is streamed; nothing was streamed before."""
+FIRST_LIVE_WEEK = date(2019, 12, 30)
+
+TICKS, TRADES = "ticks", "trades"
+FUNDING, OPEN_INTEREST = "funding_rates", "open_interest"
+COMPACTION_POOL = "compaction"
+"""The pool of what merges parts of the lake: memory and the store are its limits, not an exchange."""
 PAIR_TAG = "market/pair"
 """Run tag naming the pairs a run is for, comma-separated."""
 TRIGGER_TAG = "market/trigger"
@@ -25,6 +33,26 @@ TRIGGER_TAG = "market/trigger"
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
+
+
+def has_history(pair: TradingPair) -> bool:
+    """Whether the pair's past can be fetched as ticks, day by day; the others are streamed."""
+    return pair.exchange in TICK_EXCHANGES
+
+
+def has_context(pair: TradingPair) -> bool:
+    """Whether the pair has a funding rate and open interest."""
+    return pair.market_type == "perps"
+
+
+def tick_kind(exchange: str) -> str:
+    """What a streamed exchange's ticks are: `trades`, or `ticks` where they are quotes."""
+    return TICKS if exchange in QUOTE_STREAMS else TRADES
+
+
+def stream_layer(exchange: str) -> str:
+    """Layer of the parts that the streamer writes: `stream_trades` or `stream_ticks`."""
+    return f"stream_{tick_kind(exchange)}"
 
 
 def candle_layer(interval: Interval) -> str:

@@ -9,9 +9,11 @@ from datetime import date, timedelta
 import dagster as dg
 
 from market_platform.defs.names import (
+    FIRST_LIVE_WEEK,
     FIRST_MONTH,
     FIRST_WEEK,
     HISTORY_STARTS,
+    LIVE_STARTS,
     PARTITION_TAG,
     RANGE_END_TAG,
     RANGE_START_TAG,
@@ -22,24 +24,41 @@ from market_platform.domain.intervals import Interval
 
 @dataclass(frozen=True)
 class Partitions:
-    """The partitions definitions that all pairs share: a job and a run need that their assets have the very same one."""
+    """The partitions definitions that all pairs share: a job and a run need that their assets have the very same one.
+
+    The live ones hold the day, week and month that is going on, too.
+    """
 
     days: dg.DailyPartitionsDefinition
     weeks: dg.WeeklyPartitionsDefinition
     months: dg.MonthlyPartitionsDefinition
+    live_days: dg.DailyPartitionsDefinition
+    live_weeks: dg.WeeklyPartitionsDefinition
+    live_months: dg.MonthlyPartitionsDefinition
+    streamed_days: dg.DailyPartitionsDefinition
 
     @classmethod
     def standard(cls) -> Partitions:
-        """Since the oldest history, until yesterday, last week, last month."""
+        """Since the oldest history, or the first stream, until yesterday, last week, last month (live: until now)."""
         return cls(
             dg.DailyPartitionsDefinition(start_date=HISTORY_STARTS.isoformat()),
             dg.WeeklyPartitionsDefinition(start_date=FIRST_WEEK.isoformat(), day_offset=1),
             dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH.isoformat()),
+            dg.DailyPartitionsDefinition(start_date=LIVE_STARTS.isoformat(), end_offset=1),
+            dg.WeeklyPartitionsDefinition(start_date=FIRST_LIVE_WEEK.isoformat(), day_offset=1, end_offset=1),
+            dg.MonthlyPartitionsDefinition(start_date=LIVE_STARTS.isoformat(), end_offset=1),
+            dg.DailyPartitionsDefinition(start_date=LIVE_STARTS.isoformat()),
         )
 
     def of_period(self, interval: Interval) -> dg.TimeWindowPartitionsDefinition:
         """Partitions of the candles of `1w` or `1M`."""
         return self.weeks if interval.name == "1w" else self.months
+
+    def of_live(self, interval: Interval) -> dg.TimeWindowPartitionsDefinition:
+        """Partitions of streamed candles: days up to `1d`, then periods."""
+        if interval.is_intraday:
+            return self.live_days
+        return self.live_weeks if interval.name == "1w" else self.live_months
 
 
 def from_days() -> dg.TimeWindowPartitionMapping:

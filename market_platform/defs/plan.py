@@ -12,7 +12,15 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from market_platform.defs.names import HISTORY_STARTS, TICKS, asset_path, candle_layer, day_layers, period_intervals
+from market_platform.defs.names import (
+    HISTORY_STARTS,
+    TICKS,
+    asset_path,
+    candle_layer,
+    day_layers,
+    has_history,
+    period_intervals,
+)
 from market_platform.domain.clock import days_between
 from market_platform.domain.errors import BadRequestError
 from market_platform.domain.intervals import INTERVALS, Interval, bucket_end, bucket_start
@@ -39,9 +47,14 @@ class Target:
 def choose_pairs(pairs: Sequence[TradingPair], names: Sequence[str]) -> list[TradingPair]:
     """The pairs that people mean by `dukascopy/EURUSD`, `EURUSD`, `eur/usd` or `all`, in the order given.
 
+    Pairs without a history of ticks are none of them.
+
     Raises:
-        BadRequestError: for a name that is no configured pair, with the nearest ones, or that several exchanges have.
+        BadRequestError: for a name that is no configured pair, with the nearest ones, that several exchanges have, or whose
+            pair is streamed and can't be backfilled.
     """
+    streamed = [pair for pair in pairs if not has_history(pair)]
+    pairs = [pair for pair in pairs if has_history(pair)]
     if "all" in names:
         return list(pairs)
     chosen: dict[str, TradingPair] = {}
@@ -50,6 +63,12 @@ def choose_pairs(pairs: Sequence[TradingPair], names: Sequence[str]) -> list[Tra
         if len(found) > 1:
             choices = ", ".join(pair.name for pair in found)
             raise BadRequestError(f"{name!r} is ambiguous: {choices}", code="symbol_not_found")
+        if not found and (live := _pairs_called(streamed, name)):
+            raise BadRequestError(
+                f"{live[0].name} is streamed; it has no history to backfill. `market-platform gaps --pair {live[0].name}` shows "
+                "what the stream missed and repairs it",
+                code="symbol_not_found",
+            )
         if not found:
             raise BadRequestError(f"{name!r} is not a configured pair{_nearest(pairs, name)}", code="symbol_not_found")
         chosen[found[0].name] = found[0]

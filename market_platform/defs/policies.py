@@ -43,3 +43,14 @@ def weekly_freshness() -> dg.FreshnessPolicy:
 def monthly_freshness() -> dg.FreshnessPolicy:
     """Stale three days after a month's candle should have been there."""
     return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=35), warn_window=timedelta(days=33))
+
+
+def stream_freshness(interval: timedelta, *, round_the_clock: bool) -> dg.FreshnessPolicy:
+    """Stale when the sensor, which reports a day in progress every hour, has had nothing new of the stream to report.
+
+    `interval` is how far apart the asset's rows are. Markets that close get a weekend with a holiday on Monday on top.
+    """
+    closed = timedelta(0) if round_the_clock else timedelta(hours=82)
+    return dg.FreshnessPolicy.time_window(
+        fail_window=interval * 2 + closed + timedelta(hours=3), warn_window=interval + closed + timedelta(hours=2)
+    )

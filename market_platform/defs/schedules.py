@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from market_platform.defs.assets.candles import candle_key
+from market_platform.defs.assets.compaction import compacted_key
 from market_platform.defs.jobs import AssetJob
 from market_platform.defs.names import (
     PAIR_TAG,
@@ -115,6 +116,31 @@ def period_schedule(pairs: Sequence[TradingPair], interval: Interval, job: Asset
             )
 
     return period
+
+
+def compaction_schedule(pairs: Sequence[TradingPair], job: AssetJob) -> dg.ScheduleDefinition:
+    """00:30 UTC: yesterday's parts, of every streamed pair; half an hour is for what the streamer still has in hand."""
+
+    @dg.schedule(
+        name="compact_yesterday",
+        cron_schedule="30 0 * * *",
+        execution_timezone="UTC",
+        job=job,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Makes one file of each streamed pair's trades or quotes of yesterday, and deletes their parts.",
+    )
+    def compact_yesterday(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        day = (context.scheduled_execution_time.astimezone(UTC) - timedelta(days=1)).date()
+        for exchange in sorted({pair.exchange for pair in pairs}):
+            for number, chunk in enumerate(batched_pairs([pair for pair in pairs if pair.exchange == exchange])):
+                yield dg.RunRequest(
+                    run_key=f"compact:{day}:{exchange}:{number}",
+                    partition_key=day.isoformat(),
+                    asset_selection=[compacted_key(pair) for pair in chunk],
+                    tags={TRIGGER_TAG: "schedule", PAIR_TAG: named_pairs(chunk)},
+                )
+
+    return compact_yesterday
 
 
 def statistics_schedule(job: AssetJob) -> dg.ScheduleDefinition:

@@ -70,6 +70,31 @@ class CandleDayReport:
 
 
 @dataclass(frozen=True, slots=True)
+class CompactionReport:
+    """A streamed day's ticks as one file. `kind` is `trades` or `ticks`; `content_hash` is empty when the day has none.
+
+    `parts` counts the parts merged in this run, `duplicates` the ticks that were in several of them (or in the file there was),
+    `gaps` the gaps of the day that are open or can't be repaired. `changed` is False when the day was committed already with
+    the same content.
+    """
+
+    pair: str
+    day: date
+    kind: str
+    condition: Condition
+    rows: int
+    bytes: int
+    parts: int
+    duplicates: int
+    first_time: datetime | None
+    last_time: datetime | None
+    object_key: str | None
+    content_hash: str
+    changed: bool
+    gaps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class MinuteDifference:
     """One value in which our candle and the exchange's own differ."""
 

@@ -3,3 +3,4 @@
 TICKS_VERSION = "ticks-1"
 CANDLES_VERSION = "candles-1"
 PERIODS_VERSION = "periods-1"
+COMPACTION_VERSION = "compaction-1"

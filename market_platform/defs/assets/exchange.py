@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from market_platform.defs.names import identifier
+from market_platform.exchanges.codes import TICK_EXCHANGES
 
 SOURCE = "source"
 
@@ -15,13 +16,15 @@ def source_key(exchange: str) -> dg.AssetKey:
 
 
 def exchange_asset(exchange: str) -> dg.AssetSpec:
-    """What an exchange publishes; observed through the days fetched from it, never materialised by us."""
+    """What an exchange publishes; observed through what is fetched or streamed from it, never materialised by us."""
+    what = (
+        "its history of ticks, its own candles, and its description of each instrument (price scale, sessions, holidays)"
+        if exchange in TICK_EXCHANGES
+        else "its streams, and over HTTP the recent past from which gaps of the streams are repaired"
+    )
     return dg.AssetSpec(
         key=source_key(exchange),
-        description=(
-            f"What {exchange} publishes: its history of ticks, its own candles, and its description of each instrument "
-            "(price scale, sessions, holidays). Everything here is derived from it."
-        ),
+        description=f"What {exchange} publishes: {what}. Everything here is derived from it.",
         group_name=identifier(exchange),
         kinds={"api"},
         owners=["team:market-data"],

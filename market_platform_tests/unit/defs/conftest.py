@@ -8,11 +8,18 @@ import dagster as dg
 import pytest
 
 from market_platform.defs.build import build_defs
-from market_platform.domain.intervals import INTERVALS
+from market_platform.domain.intervals import INTERVALS, parse_interval
 from market_platform.domain.pairs import TradingPair
 from market_platform.settings import Settings, load_settings
 
 EURUSD = TradingPair("dukascopy", "EUR", "USD", "spot", "EURUSD", INTERVALS)
+
+BTCUSDT = TradingPair("binance", "BTC", "USDT", "spot", "BTCUSDT", INTERVALS)
+PERPETUAL = TradingPair(
+    "binance", "BTC", "USDT", "perps", "BTCUSDT.P", tuple(parse_interval(name) for name in ("1m", "1h", "1d"))
+)
+OANDA = TradingPair("oanda", "EUR", "USD", "spot", "EURUSD", (parse_interval("1m"), parse_interval("1M")))
+LIVE = [BTCUSDT, PERPETUAL, OANDA]
 
 
 @pytest.fixture

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from market_platform.defs.build import build_defs
+from market_platform.defs.names import has_history
 from market_platform.domain.errors import ConfigError
 from market_platform.domain.intervals import parse_interval
 from market_platform.domain.pairs import TradingPair
 from market_platform.settings import Settings
-from market_platform_tests.unit.defs.conftest import EURUSD
+from market_platform_tests.unit.defs.conftest import BTCUSDT, EURUSD, LIVE, OANDA
 
 SNAPSHOT = Path(__file__).with_name("asset_graph.json")
 
@@ -40,7 +42,7 @@ def described(definitions: dg.Definitions) -> dict[str, dict[str, object]]:
 
 
 def test_the_asset_graph_is_the_snapshot(settings: Settings) -> None:
-    found = described(build_defs([EURUSD], settings))
+    found = described(build_defs([EURUSD, *LIVE], settings))
     assert found == json.loads(SNAPSHOT.read_text()), (
         "the asset graph changed; if that is meant, write the new one: python -m market_platform_tests.unit.defs.test_graph"
     )
@@ -82,12 +84,56 @@ def test_no_pair_at_all_is_a_clear_mistake(settings: Settings) -> None:
         build_defs([], settings)
 
 
-def test_every_asset_has_a_description_and_tables_have_schemas(definitions: dg.Definitions) -> None:
-    graph = definitions.resolve_asset_graph()
+def test_streamed_pairs_get_external_assets_and_day_files_and_nothing_that_fetches(settings: Settings) -> None:
+    assert not any(has_history(pair) for pair in LIVE)
+    definitions = build_defs(LIVE, settings)
+    found = described(definitions)
+    assert {name for name, each in found.items() if each["executable"]} == {
+        "binance/BTCUSDT/trades",
+        "binance/BTCUSDT.P/trades",
+        "oanda/EURUSD/ticks",
+    }
+    assert found["binance/BTCUSDT/trades"]["deps"] == ["binance/BTCUSDT/stream_trades"]
+    assert found["oanda/EURUSD/ticks"]["deps"] == ["oanda/EURUSD/stream_ticks"]
+    assert found["oanda/EURUSD/candles_1M"]["partitions"] == "MonthlyPartitionsDefinition"
+    assert "binance/BTCUSDT.P/funding_rates" in found
+    assert "binance/BTCUSDT/funding_rates" not in found
+    assert {each.name for each in definitions.schedules or ()} == {"compact_yesterday", "prune_event_log"}
+
+
+def test_adding_streamed_pairs_changes_nothing_of_the_fetched_ones(settings: Settings) -> None:
+    alone, together = described(build_defs([EURUSD], settings)), described(build_defs([EURUSD, *LIVE], settings))
+    assert {name: each for name, each in together.items() if name.startswith("dukascopy")} == alone
+
+
+def test_the_day_in_progress_is_a_partition_of_a_stream_but_not_of_its_day_file(settings: Settings) -> None:
+    graph = build_defs([BTCUSDT, OANDA], settings).resolve_asset_graph()
+    now = datetime(2026, 3, 11, 12, tzinfo=UTC)
+
+    def last(*path: str) -> str | None:
+        definition = graph.get(dg.AssetKey(path)).partitions_def
+        assert isinstance(definition, dg.TimeWindowPartitionsDefinition)
+        return max(definition.get_partition_keys(now))
+
+    assert last("binance", "BTCUSDT", "stream_trades") == "2026-03-11"
+    assert last("binance", "BTCUSDT", "trades") == "2026-03-10"
+    assert last("binance", "BTCUSDT", "candles_1w") == "2026-03-09"
+    assert last("oanda", "EURUSD", "candles_1M") == "2026-03-01"
+
+
+def test_every_streamed_asset_says_when_it_is_stale(settings: Settings) -> None:
+    graph = build_defs(LIVE, settings).resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        if key.path[-1] != "source":
+            assert graph.get(key).freshness_policy is not None, key
+
+
+def test_every_asset_has_a_description_and_tables_have_schemas(pairs: list[TradingPair], settings: Settings) -> None:
+    graph = build_defs([*pairs, *LIVE], settings).resolve_asset_graph()
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
         assert len(node.description or "") > 60, key
-        if "EURUSD" in key.path:
+        if len(key.path) == 3:
             assert "dagster/column_schema" in node.metadata, key
 
 
@@ -126,4 +172,6 @@ def test_everything_that_asks_for_runs_is_switched_on(definitions: dg.Definition
 if __name__ == "__main__":
     from market_platform.settings import load_settings
 
-    SNAPSHOT.write_text(json.dumps(described(build_defs([EURUSD], load_settings(_env_file=None))), indent=1) + "\n")
+    SNAPSHOT.write_text(
+        json.dumps(described(build_defs([EURUSD, *LIVE], load_settings(_env_file=None))), indent=1) + "\n"
+    )

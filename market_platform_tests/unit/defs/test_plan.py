@@ -50,9 +50,19 @@ def test_an_unknown_pair_is_answered_with_the_nearest(pairs: list[TradingPair], 
         choose_pairs(pairs, [name])
 
 
-def test_a_symbol_of_two_exchanges_is_asked_back(pairs: list[TradingPair]) -> None:
+def test_a_symbol_of_two_exchanges_is_asked_back(pairs: list[TradingPair], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("market_platform.defs.names.TICK_EXCHANGES", ("dukascopy", "other"))
     with pytest.raises(BadRequestError, match="ambiguous: dukascopy/EURUSD, other/EURUSD"):
         choose_pairs([*pairs, replace(EURUSD, exchange="other")], ["EURUSD"])
+
+
+def test_streamed_pairs_are_not_backfilled_and_the_message_says_what_to_do_instead(pairs: list[TradingPair]) -> None:
+    live = [replace(EURUSD, exchange="oanda"), replace(EURUSD, exchange="binance", coin="BTC", symbol="BTCUSDT.P")]
+    assert choose_pairs([*live, *pairs], ["all"]) == pairs
+    assert choose_pairs([*live, *pairs], ["EURUSD"]) == pairs[:1]
+    for name in ("oanda/EURUSD", "BTCUSDT.P"):
+        with pytest.raises(BadRequestError, match=r"is streamed; it has no history to backfill.*market-platform gaps"):
+            choose_pairs([*live, *pairs], [name])
 
 
 def test_layers_may_be_groups_intervals_or_names() -> None:
