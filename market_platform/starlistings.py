@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from market_platform.domain.errors import ConfigError
 from market_platform.domain.intervals import INTERVALS, Alignment, parse_interval
+from market_platform.domain.live import CandlesFrom
 from market_platform.domain.pairs import TradingPair
 from market_platform.settings import PROJECT_ROOT
 from market_platform.yaml_lines import Mistake, YamlDocument, YamlPath, read_yaml
@@ -84,6 +85,7 @@ class PairConfig(_Section):
     intervals: Intervals | None = None
     first_day: date | None = None
     active: bool = True
+    candles_from: CandlesFrom = "exchange"
 
 
 class StarlistingsConfig(_Section):
@@ -123,6 +125,7 @@ class StarlistingsConfig(_Section):
             alignment=exchange.alignment,
             first_day=pair.first_day.isoformat() if pair.first_day else None,
             active=pair.active,
+            candles_from=pair.candles_from,
             labels={
                 "exchange": exchange.name,
                 "coin": self.coins[pair.coin],

@@ -97,6 +97,7 @@ def show(
                 "candle_price": pair.candle_price,
                 "alignment": pair.alignment.value,
                 "first_day": pair.first_day,
+                "candles_from": pair.candles_from,
                 "active": pair.active,
             }
             for pair in pairs

@@ -29,6 +29,7 @@ class TradingPair:
 
     `symbol` is the short form charts use. `intervals` are its starlistings. `candle_price` is which side of a quote
     candles are built from: `mid`, `bid` or `ask`. `first_day` (ISO) is the earliest day worth asking for, if configured.
+    `candles_from` says where a live stream's candles come from: the `exchange`, or its `trades`.
     """
 
     exchange: str
@@ -41,6 +42,7 @@ class TradingPair:
     alignment: Alignment = Alignment.UTC
     first_day: str | None = None
     active: bool = True
+    candles_from: str = "exchange"
     labels: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property

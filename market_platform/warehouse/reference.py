@@ -38,7 +38,7 @@ class PairRow:
     """A trading pair as stored. `starlistings` are its active ones, interval name → id, shortest first.
 
     `instrument` is the stored description of the exchange, None until the first fetch; see `load_instrument`. `kinds` says of
-    each active starlisting which candles it holds: candle price and alignment.
+    each active starlisting which candles it holds: candle price and alignment. `candles_from` is `exchange` or `trades`.
     """
 
     id: int
@@ -54,6 +54,7 @@ class PairRow:
     instrument: Mapping[str, Any] | None = None
     starlistings: Mapping[str, int] = field(default_factory=dict)
     kinds: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    candles_from: str = "exchange"
 
     @property
     def name(self) -> str:
@@ -63,7 +64,7 @@ class PairRow:
 
 _PAIRS = """
 SELECT trading_pairs.id, exchanges.code, symbol, coins.code, quote_currencies.code, market_types.code, price_scale, first_day,
-    trading_pairs.active, licence, instrument, coalesce(listed.ids, '{}'), coalesce(listed.kinds, '{}')
+    trading_pairs.active, licence, instrument, coalesce(listed.ids, '{}'), coalesce(listed.kinds, '{}'), candles_from
 FROM trading_pairs
 JOIN exchanges ON exchanges.id = exchange_id
 JOIN coins ON coins.id = coin_id

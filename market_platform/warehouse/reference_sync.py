@@ -92,7 +92,7 @@ _PAIRS = _Table(
     key=("exchange", "symbol"),
     read="""
         SELECT exchanges.code AS exchange, symbol, coins.code AS coin, quote_currencies.code AS quote,
-            market_types.code AS market_type, first_day, trading_pairs.active
+            market_types.code AS market_type, first_day, candles_from, trading_pairs.active
         FROM trading_pairs
         JOIN exchanges ON exchanges.id = exchange_id
         JOIN coins ON coins.id = coin_id
@@ -100,14 +100,16 @@ _PAIRS = _Table(
         JOIN market_types ON market_types.id = market_type_id
     """,
     insert="""
-        INSERT INTO trading_pairs (exchange_id, coin_id, quote_currency_id, market_type_id, symbol, first_day, active)
-        SELECT exchanges.id, coins.id, quote_currencies.id, market_types.id, %(symbol)s, %(first_day)s, %(active)s
+        INSERT INTO trading_pairs (exchange_id, coin_id, quote_currency_id, market_type_id, symbol, first_day, candles_from,
+            active)
+        SELECT exchanges.id, coins.id, quote_currencies.id, market_types.id, %(symbol)s, %(first_day)s, %(candles_from)s,
+            %(active)s
         FROM exchanges, coins, quote_currencies, market_types
         WHERE exchanges.code = %(exchange)s AND coins.code = %(coin)s AND quote_currencies.code = %(quote)s
             AND market_types.code = %(market_type)s
     """,
     update="""
-        UPDATE trading_pairs SET first_day = %(first_day)s, active = %(active)s
+        UPDATE trading_pairs SET first_day = %(first_day)s, candles_from = %(candles_from)s, active = %(active)s
         FROM exchanges WHERE exchanges.id = exchange_id AND exchanges.code = %(exchange)s AND symbol = %(symbol)s
     """,
 )
@@ -206,6 +208,7 @@ def _desired(config: StarlistingsConfig) -> dict[str, dict[Key, Row]]:
             "quote": pair.quote,
             "market_type": pair.market_type,
             "first_day": date.fromisoformat(pair.first_day) if pair.first_day else None,
+            "candles_from": pair.candles_from,
             "active": pair.active,
         }
         for interval in pair.intervals:

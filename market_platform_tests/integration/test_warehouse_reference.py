@@ -54,7 +54,7 @@ def test_a_dry_run_shows_everything_and_changes_nothing(warehouse: Warehouse) ->
     shown = str(sync(warehouse, dry_run=True))
     assert set(counts(warehouse).values()) == {0}
     assert "+ exchanges dukascopy (Dukascopy, public)" in shown
-    assert "+ trading_pairs dukascopy/BTCUSD (BTC, USD, spot, 2017-05-07)" in shown
+    assert "+ trading_pairs dukascopy/BTCUSD (BTC, USD, spot, 2017-05-07, exchange)" in shown
     assert "+ starlistings oanda/EURUSD 1m utc bid" in shown
     assert str(sync(warehouse)) == shown
 
@@ -83,9 +83,19 @@ def test_the_repositorys_own_configuration_syncs(warehouse: Warehouse) -> None:
         sync_reference(conn, config)
         pairs = load_pairs(conn)
     assert [each.name for each in pairs] == sorted(each.name for each in config.pairs())
-    assert all(
-        list(each.starlistings) == ["1m", "5m", "15m", "30m", "1h", "4h", "12h", "1d", "1w", "1M"] for each in pairs
-    )
+    assert {each.name: list(each.starlistings) for each in pairs} == {
+        each.name: [interval.name for interval in each.intervals] for each in config.pairs()
+    }
+
+
+def test_where_a_pairs_candles_come_from_is_kept(warehouse: Warehouse) -> None:
+    assert synced_pair(warehouse).candles_from == "exchange"
+    built = STARLISTINGS.replace("{coin: EUR, quote: USD}", "{coin: EUR, quote: USD, candles_from: trades}", 1)
+    with warehouse.begin() as conn:
+        assert str(sync_reference(conn, small_config(built))) == (
+            "~ trading_pairs dukascopy/EURUSD: candles_from exchange → trades"
+        )
+        assert load_pair(conn, "dukascopy", "EURUSD").candles_from == "trades"
 
 
 def test_a_pair_as_stored(warehouse: Warehouse) -> None:

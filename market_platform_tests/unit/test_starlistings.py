@@ -38,7 +38,11 @@ def test_the_repositorys_own_file() -> None:
     assert set(pairs) >= {f"dukascopy/{symbol}" for symbol in ("EURUSD", "GBPJPY", "XAUUSD", "BTCUSD")}
     assert pairs["dukascopy/EURUSD"].intervals == INTERVALS
     assert pairs["dukascopy/EURUSD"].trading_pair == "EUR/USD"
-    assert config.exchanges["dukascopy"].licence == "public"
+    licences = {code: exchange.licence for code, exchange in config.exchanges.items()}
+    assert licences == {"dukascopy": "public", "binance": "public", "hyperliquid": "public", "oanda": "private"}
+    assert set(pairs) >= {"binance/BTCUSDT", "binance/BTCUSDT.P", "hyperliquid/SOLUSD", "oanda/EURUSD"}
+    assert pairs["binance/BTCUSDT.P"].market_type == pairs["hyperliquid/BTCUSD"].market_type == "perps"
+    assert {pair.candles_from for pair in pairs.values()} == {"exchange"}
 
 
 def test_what_a_pair_leaves_out_is_its_exchanges() -> None:
