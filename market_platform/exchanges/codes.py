@@ -6,3 +6,5 @@ TICK_EXCHANGES = ("dukascopy",)
 """Exchanges whose tick history can be fetched."""
 QUOTE_STREAMS = ("oanda",)
 """Exchanges whose live ticks are quotes; those of all others are trades."""
+LIVE_EXCHANGES = ("binance", "hyperliquid", "oanda")
+"""Exchanges that can be streamed."""

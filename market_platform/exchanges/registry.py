@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.days import TickSource
 from market_platform.domain.errors import ConfigError
-from market_platform.exchanges.codes import TICK_EXCHANGES
+from market_platform.exchanges.codes import LIVE_EXCHANGES, TICK_EXCHANGES
 from market_platform.exchanges.dukascopy.client import DukascopyClient
 from market_platform.exchanges.dukascopy.config import DukascopyConfig
+from market_platform.exchanges.live import LiveExchange
 from market_platform.settings import Settings
 
-__all__ = ["TICK_EXCHANGES", "dukascopy_config", "open_tick_source"]
+__all__ = ["LIVE_EXCHANGES", "TICK_EXCHANGES", "dukascopy_config", "live_exchange", "open_tick_source"]
 
 
 @asynccontextmanager
@@ -27,6 +28,28 @@ async def open_tick_source(exchange: str, settings: Settings, clock: Clock = utc
         raise ConfigError(f"no tick history is known for exchange {exchange!r}; use one of {', '.join(TICK_EXCHANGES)}")
     async with DukascopyClient(dukascopy_config(settings), clock=clock) as client:
         yield client
+
+
+def live_exchange(exchange: str, settings: Settings, clock: Clock = utc_now) -> LiveExchange:
+    """An exchange that can be streamed, as the settings say. Nothing connects yet.
+
+    Raises:
+        ConfigError: for an exchange without a stream, a wrong base URL, or missing credentials.
+    """
+    if exchange == "binance":
+        from market_platform.exchanges.binance.config import BinanceConfig
+        from market_platform.exchanges.binance.exchange import BinanceExchange
+
+        return BinanceExchange(
+            BinanceConfig(
+                spot_stream=settings.live_url("binance_spot_stream"),
+                spot_rest=settings.live_url("binance_spot_rest"),
+                usdm_stream=settings.live_url("binance_usdm_stream"),
+                usdm_rest=settings.live_url("binance_usdm_rest"),
+            ),
+            clock=clock,
+        )
+    raise ConfigError(f"no stream is known for exchange {exchange!r}; use one of {', '.join(LIVE_EXCHANGES)}")
 
 
 def dukascopy_config(settings: Settings) -> DukascopyConfig:

@@ -30,7 +30,8 @@ class BinanceConfig:
     `*_stream` are roots below which `/stream` is; that of USD-M ends in `/market`, and the best bid and ask are below
     `/public` beside it. `*_rest` are roots below which `/api/v3` or `/fapi/v1` is. `silence_s`: how long a subscription to
     candles or quotes may say nothing before it counts as stale. `call_budget_s` bounds one call of the REST side
-    altogether, `request_timeout_s` one request, `attempts` the requests for one page.
+    altogether, `request_timeout_s` one request, `attempts` the requests for one page; a pause that would take a page beyond
+    `longest_wait_s` is left to the caller.
     """
 
     spot_stream: str = "wss://data-stream.binance.vision"
@@ -41,6 +42,7 @@ class BinanceConfig:
     call_budget_s: float = 300.0
     request_timeout_s: float = 15.0
     attempts: int = 4
+    longest_wait_s: float = 30.0
     user_agent: str = field(default_factory=honest_user_agent)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,67 @@
+"""Limits that an exchange counts by address, shared by all of a process that asks it.
+
+Belongs here: how much may be asked now, and the pauses an exchange ordered. Does not: what an answer means, retries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from weakref import WeakKeyDictionary
+
+from aiolimiter import AsyncLimiter
+
+from market_platform.domain.errors import RateLimitedError
+
+_WINDOW_S = 60.0
+
+
+class WeightBudget:
+    """What requests to one host may weigh a minute, of which `share` is used; in one event loop.
+
+    At most half of it goes at once and the rest flows over the minute, so that no minute, wherever an exchange's clock
+    begins it, sees more than the whole.
+    """
+
+    def __init__(self, weight_a_minute: float, share: float = 0.8) -> None:
+        self._most = weight_a_minute * share
+        self._limiter = AsyncLimiter(self._most / 2, _WINDOW_S)
+        self._paused_until = 0.0
+
+    async def take(self, weight: float, what: str) -> None:
+        """Wait until a request of that weight may be sent; `what` names it.
+
+        Raises:
+            RateLimitedError: the exchange ordered a pause that is not over.
+        """
+        self._refuse_in_pause(what)
+        await self._limiter.acquire(weight)
+        self._refuse_in_pause(what)
+
+    def pause(self, seconds: float) -> None:
+        """Let nothing be sent for so long, because the exchange said so."""
+        self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
+
+    def used(self, weight: float, rest_of_minute_s: float) -> None:
+        """What the exchange has counted this minute; others at our address count, too.
+
+        Above our share nothing more is sent until its minute is over.
+        """
+        if weight >= self._most:
+            self.pause(rest_of_minute_s)
+
+    def _refuse_in_pause(self, what: str) -> None:
+        left = self._paused_until - asyncio.get_running_loop().time()
+        if left > 0:
+            raise RateLimitedError(f"{what}: the exchange wants a pause of {left:.1f} s more", retry_after=left)
+
+
+_budgets: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, WeightBudget]] = WeakKeyDictionary()
+
+
+def shared_budget(base_url: str, weight_a_minute: float) -> WeightBudget:
+    """The budget of an exchange's API in the running event loop: the same one whoever asks, gone with the loop.
+
+    An exchange counts by address, so whatever in this process asks it must count together; a process has one event loop
+    that talks with exchanges.
+    """
+    return _budgets.setdefault(asyncio.get_running_loop(), {}).setdefault(base_url, WeightBudget(weight_a_minute))
