@@ -111,7 +111,7 @@ class Ticks:
         digest = hashlib.sha256(f"ticks/1 {self.price_scale} {self.volume_scale} {len(self)}\n".encode())
         if len(self):
             for column in self.columns:
-                least, differences = _narrowed(column)
+                least, differences = narrowed(column)
                 digest.update(f"{least} {differences.itemsize}\n".encode())
                 digest.update(differences.data)
         return digest.hexdigest()
@@ -141,7 +141,7 @@ def concat_ticks(parts: Sequence[Ticks]) -> Ticks:
     )
 
 
-def _narrowed(column: Ints) -> tuple[int, npt.NDArray[np.unsignedinteger]]:
+def narrowed(column: Ints) -> tuple[int, npt.NDArray[np.unsignedinteger]]:
     """A column's least value, and its differences from it in the narrowest of three widths."""
     least = int(column.min())
     span = int(column.max()) - least

@@ -3,9 +3,13 @@
     store.py       the lake itself: put-if-absent, get, range, list, delete over s3:// and file://, with typed errors
     store_errors.py  what the store's refusals mean and what a user can do about each
     local_folder.py  what only a local folder needs: fsync, and the leftovers of killed writers
+    parquet_file.py  Parquet files of any columns of ours: sealed, described by themselves
     tick_file.py   ticks ⇄ Parquet bytes, exact and deterministic; a file's own description
+    trade_file.py  trades ⇄ Parquet bytes
     tick_scan.py   reading parts of a tick file: a time range, or row group by row group on several threads
-    tick_days.py   a day's file: its key, writing it, reading it verified, removing superseded ones
+    day_files.py   a day's file: its key, writing it, reading it verified, removing superseded ones
+    tick_days.py, trade_days.py  the day files of quote ticks, and of trades
+    parts.py       parts of a day that is still being streamed
     legacy.py      the old layout's JSON parts
     survey.py      what the lake holds, by its files' own descriptions (for statistics and rebuilding manifests)
     statistics.py  ticks, days, bytes and gaps a symbol

@@ -20,6 +20,7 @@ from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import CorruptObjectError
 from market_platform.domain.intervals import DAY_MS
 from market_platform.lake.legacy import is_legacy_part
+from market_platform.lake.parts import is_part
 from market_platform.lake.store import Lake, ObjectInfo
 from market_platform.lake.tick_days import ROOT, DayKey, parse_day_key, read_tick_day
 from market_platform.lake.tick_file import read_description
@@ -96,7 +97,7 @@ def survey(
         if key is None:
             if is_legacy_part(info.key):
                 legacy[info.key.split("/")[1]] += 1
-            else:
+            elif not is_part(info.key):  # parts wait for their compaction
                 foreign.append(ForeignObject(info.key, info.size, "its name is not a day file's"))
         elif (exchange or key.exchange) == key.exchange and (first or key.day) <= key.day <= (last or key.day):
             wanted.append((info, key))

@@ -20,16 +20,9 @@ import pyarrow.parquet as pq
 from market_platform.domain.candles import CandlePrice, CandleUnits, candle_units, roll_up_units
 from market_platform.domain.intervals import Alignment, Interval
 from market_platform.domain.ticks import Ints, Ticks
+from market_platform.lake.parquet_file import check_seal, damaged, footer_length, open_parquet, read_metadata
 from market_platform.lake.store import Lake
-from market_platform.lake.tick_file import (
-    COLUMNS,
-    check_seal,
-    damaged,
-    footer_length,
-    open_parquet,
-    read_metadata,
-    table_to_ticks,
-)
+from market_platform.lake.tick_file import LAYOUT, SCHEMA_VERSION, table_to_ticks
 
 T = TypeVar("T")
 TAIL_BYTES = 65_536
@@ -50,7 +43,7 @@ def read_ticks(lake: Lake, object_key: str, start_ms: int | None = None, end_ms:
     what = f"lake object {object_key}"
     start, end = start_ms if start_ms is not None else -_MAX_INT64, end_ms if end_ms is not None else _MAX_INT64
     tail, size = read_footer(lake, object_key)
-    check_seal(tail, what)
+    check_seal(LAYOUT, tail, what)
     try:
         pieces = _Pieces(size, [(size - len(tail), tail)])
         metadata = open_parquet(pa.PythonFile(pieces, mode="r")).metadata
@@ -60,7 +53,9 @@ def read_ticks(lake: Lake, object_key: str, start_ms: int | None = None, end_ms:
             if first < size - len(tail):
                 pieces.pieces.append((first, lake.get_range(object_key, first, last - first)))
         file = open_parquet(pa.PythonFile(pieces, mode="r"), metadata)
-        ticks = table_to_ticks(file.read_row_groups(groups, use_threads=False), read_metadata(metadata, what), what)
+        ticks = table_to_ticks(
+            file.read_row_groups(groups, use_threads=False), read_metadata(LAYOUT, SCHEMA_VERSION, metadata, what), what
+        )
     except (pa.ArrowException, OSError) as error:
         raise damaged(what, error) from error
     return ticks.between(start, end)
@@ -90,10 +85,10 @@ def scan_ticks(
     Raises:
         CorruptObjectError: the bytes are damaged or no tick file.
     """
-    check_seal(data, what)
+    check_seal(LAYOUT, data, what)
     try:
         metadata = pq.read_metadata(pa.BufferReader(data))
-        description = read_metadata(metadata, what)
+        description = read_metadata(LAYOUT, SCHEMA_VERSION, metadata, what)
 
         mine = threading.local()  # an open file is not for two threads, and opening one for each row group costs
 
@@ -145,7 +140,7 @@ def _joined(parts: Sequence[CandleUnits]) -> CandleUnits:
 
 
 def _overlaps(group: pq.RowGroupMetaData, start_ms: int, end_ms: int) -> bool:
-    statistics = group.column(COLUMNS.index("time")).statistics
+    statistics = group.column(LAYOUT.columns.index("time")).statistics
     if statistics is None or not statistics.has_min_max:
         return True
     return bool(statistics.min_raw < end_ms and start_ms <= statistics.max_raw)

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from market_platform.domain.errors import CorruptObjectError
 from market_platform.domain.ticks import Ticks
-from market_platform.lake.tick_file import ROW_GROUP_ROWS, decode_ticks, encode_ticks, read_description
+from market_platform.lake.parquet_file import ROW_GROUP_ROWS
+from market_platform.lake.tick_file import decode_ticks, encode_ticks, read_description
 from market_platform_tests.fixtures.made_ticks import made_ticks
 
 DAY = date(2019, 2, 4)

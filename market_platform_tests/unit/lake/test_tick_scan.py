@@ -14,8 +14,9 @@ from market_platform.domain.clock import day_start_ms
 from market_platform.domain.errors import CorruptObjectError
 from market_platform.domain.intervals import parse_interval
 from market_platform.domain.ticks import Ticks
+from market_platform.lake.parquet_file import ROW_GROUP_ROWS
 from market_platform.lake.store import Lake
-from market_platform.lake.tick_file import ROW_GROUP_ROWS, encode_ticks
+from market_platform.lake.tick_file import encode_ticks
 from market_platform.lake.tick_scan import read_ticks, scan_candles, scan_ticks
 from market_platform_tests.fixtures.made_ticks import made_ticks
 
