@@ -76,7 +76,8 @@ class ConnectionPlan:
     url: str
     subscriptions: tuple[Subscription, ...]
     transport: Literal["websocket", "http"] = "websocket"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Shown nowhere: a token may be among them."""
 
 
 @dataclass(frozen=True, slots=True)

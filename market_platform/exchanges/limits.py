@@ -16,15 +16,15 @@ _WINDOW_S = 60.0
 
 
 class WeightBudget:
-    """What requests to one host may weigh a minute, of which `share` is used; in one event loop.
+    """What requests to one host may weigh a window (a minute), of which `share` is used; in one event loop.
 
-    At most half of it goes at once and the rest flows over the minute, so that no minute, wherever an exchange's clock
+    At most half of it goes at once and the rest flows over the window, so that no window, wherever an exchange's clock
     begins it, sees more than the whole.
     """
 
-    def __init__(self, weight_a_minute: float, share: float = 0.8) -> None:
-        self._most = weight_a_minute * share
-        self._limiter = AsyncLimiter(self._most / 2, _WINDOW_S)
+    def __init__(self, weight: float, share: float = 0.8, window_s: float = _WINDOW_S) -> None:
+        self._most = weight * share
+        self._limiter = AsyncLimiter(self._most / 2, window_s)
         self._paused_until = 0.0
 
     async def take(self, weight: float, what: str) -> None:
@@ -58,10 +58,12 @@ class WeightBudget:
 _budgets: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, WeightBudget]] = WeakKeyDictionary()
 
 
-def shared_budget(base_url: str, weight_a_minute: float) -> WeightBudget:
+def shared_budget(base_url: str, weight: float, window_s: float = _WINDOW_S) -> WeightBudget:
     """The budget of an exchange's API in the running event loop: the same one whoever asks, gone with the loop.
 
     An exchange counts by address, so whatever in this process asks it must count together; a process has one event loop
     that talks with exchanges.
     """
-    return _budgets.setdefault(asyncio.get_running_loop(), {}).setdefault(base_url, WeightBudget(weight_a_minute))
+    return _budgets.setdefault(asyncio.get_running_loop(), {}).setdefault(
+        base_url, WeightBudget(weight, window_s=window_s)
+    )

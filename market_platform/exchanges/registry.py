@@ -49,6 +49,30 @@ def live_exchange(exchange: str, settings: Settings, clock: Clock = utc_now) -> 
             ),
             clock=clock,
         )
+    if exchange == "hyperliquid":
+        from market_platform.exchanges.hyperliquid.config import HyperliquidConfig
+        from market_platform.exchanges.hyperliquid.exchange import HyperliquidExchange
+
+        return HyperliquidExchange(
+            HyperliquidConfig(
+                stream_url=settings.live_url("hyperliquid_stream"), rest_url=settings.live_url("hyperliquid_rest")
+            ),
+            clock=clock,
+        )
+    if exchange == "oanda":
+        from market_platform.exchanges.oanda.config import OandaConfig
+        from market_platform.exchanges.oanda.exchange import OandaExchange
+
+        key = settings.oanda_api_key
+        return OandaExchange(
+            OandaConfig(
+                stream_url=settings.live_url("oanda_stream"),
+                rest_url=settings.live_url("oanda_rest"),
+                api_key=None if key is None else key.get_secret_value(),
+                account_id=settings.oanda_account_id,
+                replay=settings.market == "replay",
+            )
+        )
     raise ConfigError(f"no stream is known for exchange {exchange!r}; use one of {', '.join(LIVE_EXCHANGES)}")
 
 
