@@ -10,8 +10,6 @@ import re
 from decimal import Decimal
 from typing import NoReturn
 
-import msgspec
-
 from market_platform.domain.errors import BadPayloadError, BadRequestError
 from market_platform.domain.events import Candle, Funding, OpenInterest, Quote, Trade
 from market_platform.domain.intervals import bucket_end, bucket_start, parse_interval
@@ -29,6 +27,8 @@ from market_platform.exchanges.binance.messages import (
 
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch
 _HIGHEST_RATE = Decimal(1)
+_LEAST, _MOST = Decimal("1e-20"), Decimal("1e20")
+"""No price or quantity is beyond these; they keep out infinity and exponents that no column holds."""
 
 
 def trade_event(data: TradeData) -> Trade:
@@ -37,11 +37,9 @@ def trade_event(data: TradeData) -> Trade:
     Raises:
         BadPayloadError: its price or quantity makes no sense.
     """
-    if not f"{data.p}{data.q}".replace(".", "").isdecimal():
-        _blame("trade", data.s, data, "pq")
-    price, quantity = Decimal(data.p), Decimal(data.q)
-    if not price or not quantity:
-        _refuse("trade", data.s, f"p (price) {price} or q (quantity) {quantity} is 0")
+    price, quantity = data.p, data.q
+    if not (_LEAST <= price <= _MOST and _LEAST <= quantity <= _MOST):
+        _refuse("trade", data.s, f"p (price) {price} or q (quantity) {quantity} is not above 0, or too much")
     time, event = data.T, data.E
     if time > LAST_MS:
         time = milliseconds(time)
@@ -56,11 +54,9 @@ def agg_trade_event(data: AggTradeData) -> Trade:
     Raises:
         BadPayloadError: its price, quantity or ids make no sense.
     """
-    if not f"{data.p}{data.q}".replace(".", "").isdecimal():
-        _blame("aggTrade", data.s, data, "pq")
-    price, quantity = Decimal(data.p), Decimal(data.q)
-    if not price or not quantity:
-        _refuse("aggTrade", data.s, f"p (price) {price} or q (quantity) {quantity} is 0")
+    price, quantity = data.p, data.q
+    if not (_LEAST <= price <= _MOST and _LEAST <= quantity <= _MOST):
+        _refuse("aggTrade", data.s, f"p (price) {price} or q (quantity) {quantity} is not above 0, or too much")
     if data.l < data.f:
         _refuse("aggTrade", data.s, f"l (last trade) {data.l} is before f (first trade) {data.f}")
     time, event = data.T, data.E
@@ -77,15 +73,16 @@ def quote_event(data: BookTickerData) -> Quote:
     Raises:
         BadPayloadError: a price is 0, or they cross.
     """
-    if not f"{data.b}{data.a}{data.B}{data.A}".replace(".", "").isdecimal():
-        _blame("bookTicker", data.s, data, "baBA")
-    bid, ask = Decimal(data.b), Decimal(data.a)
-    if not bid or bid > ask:
-        _refuse("bookTicker", data.s, f"b (bid) {bid} is 0 or above a (ask) {ask}")
+    bid, ask, bid_volume, ask_volume = data.b, data.a, data.B, data.A
+    if not _LEAST <= bid <= ask <= _MOST:
+        _refuse("bookTicker", data.s, f"b (bid) {bid} and a (ask) {ask} are not prices, or crossed")
+    if not (_LEAST <= bid_volume <= _MOST and _LEAST <= ask_volume <= _MOST):
+        _check_volume(data.s, "B (bid volume)", bid_volume)
+        _check_volume(data.s, "A (ask volume)", ask_volume)
     time = data.T
     if time is not None and time > LAST_MS:
         time = milliseconds(time)
-    return Quote(data.s, bid, ask, Decimal(data.B), Decimal(data.A), time, data.u)
+    return Quote(data.s, bid, ask, bid_volume, ask_volume, time, data.u)
 
 
 def candle_event(data: KlineData) -> Candle:
@@ -154,7 +151,7 @@ def kline_amounts(symbol: str, k: KlineBody) -> tuple[Decimal, Decimal, Decimal,
         BadPayloadError: one is no amount, or the prices contradict each other.
     """
     if not f"{k.o}{k.h}{k.l}{k.c}{k.v}".replace(".", "").isdecimal():
-        _blame("kline", symbol, k, "ohlcv")
+        _blame(symbol, k, "ohlcv")
     opening, high, low, close = Decimal(k.o), Decimal(k.h), Decimal(k.l), Decimal(k.c)
     if not low:
         _refuse("kline", symbol, "l (low) is 0")
@@ -196,12 +193,18 @@ def milliseconds(time: int) -> int:
     return time
 
 
-def _blame(message: str, symbol: str, data: msgspec.Struct, fields: str) -> NoReturn:
+def _check_volume(symbol: str, name: str, volume: Decimal) -> None:
+    """Let a plain 0 pass, too."""
+    if not _LEAST <= volume <= _MOST and str(volume).strip("0."):
+        _refuse("bookTicker", symbol, f"{name} {volume} is negative, or no volume")
+
+
+def _blame(symbol: str, data: KlineBody, fields: str) -> NoReturn:
     """Say which of the fields is no amount."""
     for name in fields:
         text = getattr(data, name)
         if _PLAIN(text) is None:
-            _refuse(message, symbol, f"{name} {text[:60]!r} is not a plain decimal number of at least 0")
+            _refuse("kline", symbol, f"{name} {text[:60]!r} is not a plain decimal number of at least 0")
     raise AssertionError("unreachable")
 
 

@@ -1,12 +1,14 @@
 """The shapes of Binance's stream messages, as it documents them, with the limits that any value of a field must keep.
 
 Belongs here: one struct a message and the decoders. Does not: what the numbers mean together (parse). Fields that we have
-no use for are left out, and fields that are new are ignored. Amounts stay text here; `parse` makes exact decimals of them.
+no use for are left out, and fields that are new are ignored. Amounts of trades and quotes, which come by the thousands, are
+decoded straight to exact decimals, from text or number; those of rarer messages stay text, for `convert` to look at.
 Field names are Binance's own letters, explained where they are not obvious.
 """
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -32,8 +34,8 @@ class TradeData(msgspec.Struct, gc=False):
 
     s: Symbol
     t: Id
-    p: str
-    q: str
+    p: Decimal
+    q: Decimal
     T: Time
     m: bool
     E: Time | None = None
@@ -44,8 +46,8 @@ class AggTradeData(msgspec.Struct, gc=False):
 
     s: Symbol
     a: Id
-    p: str
-    q: str
+    p: Decimal
+    q: Decimal
     f: Id
     l: Id  # noqa: E741  Binance's name
     T: Time
@@ -58,10 +60,10 @@ class BookTickerData(msgspec.Struct, gc=False):
 
     s: Symbol
     u: Id
-    b: str
-    B: str
-    a: str
-    A: str
+    b: Decimal
+    B: Decimal
+    a: Decimal
+    A: Decimal
     T: Time | None = None
 
 

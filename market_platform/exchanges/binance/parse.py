@@ -65,19 +65,32 @@ def parse(raw: bytes | str) -> Sequence[Event]:
         BadPayloadError: naming the message and the field that is wrong.
     """
     try:
-        if isinstance(raw, str):
-            raw = raw.encode()
-        letter = raw[raw.find(b"@") + 1]  # the first letter of all, where there is no @
-        known = _BY_STREAM.get(letter)
+        at = raw.find(b"@") + 1  # type: ignore[arg-type]  # the first letter of all, where there is no @
+        known = _BY_STREAM.get(raw[at])  # type: ignore[call-overload]
         if known is None or len(raw) > LONGEST:
-            return NOTHING if raw.startswith(b"depth", raw.find(b"@") + 1) else _parse_other(raw)
+            return NOTHING if raw.startswith(b"depth", at) else _parse_other(raw)  # type: ignore[arg-type]
         decode, make = known
         event = make(decode(raw).data)
         return NOTHING if event is None else (event,)
+    except TypeError:
+        return parse(_encoded(raw))
     except msgspec.ValidationError:
         return _parse_other(raw)  # type: ignore[arg-type]  # another stream with that letter, or it names what is wrong
     except (ValueError, IndexError, ArithmeticError, RecursionError) as error:
         raise BadPayloadError(f"not a message of Binance: {type(error).__name__} {error}") from None
+
+
+def _encoded(raw: bytes | str) -> bytes:
+    """Text as bytes, for a WebSocket library that decodes its messages.
+
+    Raises:
+        BadPayloadError: it is no text that has bytes.
+    """
+    assert isinstance(raw, str)
+    try:
+        return raw.encode()
+    except UnicodeEncodeError as error:
+        raise BadPayloadError(f"not a message of Binance: {error}") from None
 
 
 _combined = msgspec.json.Decoder(Combined).decode

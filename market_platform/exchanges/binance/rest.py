@@ -14,6 +14,7 @@ question or one out of order is a wrong answer, and so is a hole in the ids of t
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
@@ -67,8 +68,8 @@ class AggTradeRow(msgspec.Struct, gc=False):
     """A trade as `/aggTrades` has it: like the stream's, without the symbol."""
 
     a: Id
-    p: str
-    q: str
+    p: Decimal
+    q: Decimal
     f: Id
     l: Id  # noqa: E741  Binance's name
     T: Time
