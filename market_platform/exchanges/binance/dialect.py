@@ -128,6 +128,8 @@ class BinanceDialect:
         Raises:
             BadPayloadError: it is not what Binance's documentation says.
         """
+        if isinstance(raw, str):
+            raw = raw.encode(errors="replace")
         return parse(raw)
 
     def subscription_of(self, event: Event, connection: str) -> str | None:  # noqa: ARG002

@@ -56,7 +56,7 @@ _BY_STREAM: dict[int, tuple[_Decode, _Make]] = {
 """How to read a message of a combined connection, by the first letter of what its stream is of."""
 
 
-def parse(raw: bytes | str) -> Sequence[Event]:
+def parse(raw: bytes) -> Sequence[Event]:
     """The events of one message; none for messages that are known and of no interest.
 
     Order books are of no interest and are not even read.
@@ -65,32 +65,17 @@ def parse(raw: bytes | str) -> Sequence[Event]:
         BadPayloadError: naming the message and the field that is wrong.
     """
     try:
-        at = raw.find(b"@") + 1  # type: ignore[arg-type]  # the first letter of all, where there is no @
-        known = _BY_STREAM.get(raw[at])  # type: ignore[call-overload]
+        at = raw.find(b"@") + 1  # the first byte of all, where there is no @
+        known = _BY_STREAM.get(raw[at])
         if known is None or len(raw) > LONGEST:
-            return NOTHING if raw.startswith(b"depth", at) else _parse_other(raw)  # type: ignore[arg-type]
+            return NOTHING if raw.startswith(b"depth", at) else _parse_other(raw)
         decode, make = known
         event = make(decode(raw).data)
         return NOTHING if event is None else (event,)
-    except TypeError:
-        return parse(_encoded(raw))
     except msgspec.ValidationError:
-        return _parse_other(raw)  # type: ignore[arg-type]  # another stream with that letter, or it names what is wrong
+        return _parse_other(raw)  # a stream of another kind with that letter; or it names the field
     except (ValueError, IndexError, ArithmeticError, RecursionError) as error:
         raise BadPayloadError(f"not a message of Binance: {type(error).__name__} {error}") from None
-
-
-def _encoded(raw: bytes | str) -> bytes:
-    """Text as bytes, for a WebSocket library that decodes its messages.
-
-    Raises:
-        BadPayloadError: it is no text that has bytes.
-    """
-    assert isinstance(raw, str)
-    try:
-        return raw.encode()
-    except UnicodeEncodeError as error:
-        raise BadPayloadError(f"not a message of Binance: {error}") from None
 
 
 _combined = msgspec.json.Decoder(Combined).decode
