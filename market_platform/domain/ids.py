@@ -28,7 +28,7 @@ class IdRange(NamedTuple):
     last: int
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many ids those are."""
         return self.last - self.first + 1
 
