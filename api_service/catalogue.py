@@ -60,8 +60,10 @@ class Catalogue:
     async def find(self, symbol: str, interval: Interval, exchange: str | None) -> Series:
         """The starlisting of a symbol (in its one spelling) and interval.
 
+        Without an exchange, of those that quote the symbol the one that was configured first is meant.
+
         Raises:
-            ProblemError: `symbol_not_found`, `ambiguous_symbol`, `starlisting_not_found` or `starlisting_inactive`.
+            ProblemError: `symbol_not_found`, `starlisting_not_found` or `starlisting_inactive`.
             WarehouseUnavailableError: the list has to be read and can't be.
         """
         await self._refresh()
@@ -95,13 +97,7 @@ class Catalogue:
             where = ", ".join(each.exchange for each in everywhere)
             known = f"{symbol} is not on {exchange}; it is on {where}" if everywhere else f"there is no symbol {symbol}"
             raise ProblemError("symbol_not_found", known)
-        active = [each for each in pairs if each.active]
-        if len(active) > 1:
-            exchanges = [each.exchange for each in active]
-            raise ProblemError(
-                "ambiguous_symbol", f"{symbol} is on {', '.join(exchanges)}; add exchange=", exchanges=exchanges
-            )
-        pair = active[0] if active else pairs[0]
+        pair = next((each for each in pairs if each.active), pairs[0])
         found = pair.starlistings.get(interval.name)
         if found is None:
             there = [name for name, each in pair.starlistings.items() if each.active]

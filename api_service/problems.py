@@ -42,7 +42,6 @@ KINDS: Mapping[str, Kind] = {
     "invalid_timeframe": Kind(400, "Unknown timeframe", "Use one of the timeframes that /api/metadata lists."),
     "invalid_range": Kind(400, "The range is empty", "Let `from` be at or before `to`."),
     "range_too_large": Kind(400, "The range is too large", "Ask for at most two years, and for more in several calls."),
-    "ambiguous_symbol": Kind(400, "Several exchanges quote the symbol", "Add `exchange=`, with one of `exchanges`."),
     "starlisting_inactive": Kind(400, "Not collected any more", "Activate it in the configuration and sync."),
     "symbol_not_found": Kind(404, "Unknown symbol", "Look into /api/metadata for the symbols there are."),
     "starlisting_not_found": Kind(

@@ -70,6 +70,7 @@ def _operation(operation_id: str, parameters: list[dict[str, Any]]) -> dict[str,
         "ETag": _header("Strong tag of the data version, for If-None-Match."),
         "X-Data-Version": _header("The data version the answer was made of."),
         "X-Data-Condition": _header("The worst condition of the range's days.", enum=list(WORST_FIRST)),
+        "X-Exchange": _header("The exchange whose candles these are."),
         "Cache-Control": _header("`public, max-age=` by timeframe."),
     }
     available = {

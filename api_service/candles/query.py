@@ -49,7 +49,10 @@ class CandleParameters(BaseModel):
         description="Last open time, Unix seconds, included; at most two years after `from`.", examples=[1711004399]
     )
     exchange: str | None = Field(
-        None, description="Needed where several exchanges quote the symbol.", max_length=40, examples=["dukascopy"]
+        None,
+        description="Without it, of the exchanges that quote the symbol the one configured first; `X-Exchange` says which.",
+        max_length=40,
+        examples=["dukascopy"],
     )
     format: Literal["json", "csv"] | None = Field(None, description="Wins over the header Accept; JSON by default.")
 

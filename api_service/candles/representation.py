@@ -51,6 +51,7 @@ def describe(series: Series, query: CandleQuery, state: RangeState, condition: s
         (b"vary", b"Accept"),
         (b"x-data-version", version.encode()),
         (b"x-data-condition", condition.encode()),
+        (b"x-exchange", series.pair.exchange.encode()),
     ]
     return Description(
         state, version, {name: [(b"etag", entity_tag(version, name)), *shared] for name in CONTENT_TYPES}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import orjson
@@ -36,7 +36,9 @@ async def get_metadata(
     symbol: Annotated[
         str | None, Query(description="Only this symbol, with its own timeframes.", examples=["EURUSD"])
     ] = None,
-    exchange: Annotated[str | None, Query(description="Needed where several exchanges quote the symbol.")] = None,
+    exchange: Annotated[
+        str | None, Query(description="Without it, the exchange with data that was configured first.")
+    ] = None,
 ) -> Response:
     """Every symbol that has data with its span and tick count, or one symbol with its timeframes."""
     database = state_of(request)["database"]
@@ -53,12 +55,8 @@ async def get_metadata(
     if not chosen:
         on = f" on {exchange}" if exchange else ""
         raise ProblemError("symbol_not_found", f"there is no data of {name}{on}; a backfill brings it here")
-    if len(chosen) > 1:
-        exchanges = [each.exchange for each in chosen]
-        raise ProblemError(
-            "ambiguous_symbol", f"{name} is on {', '.join(exchanges)}; add exchange=", exchanges=exchanges
-        )
-    return _answer(request, _fields(chosen[0]) | {"timeframes": chosen[0].intervals})
+    first = chosen[0]
+    return _answer(request, _fields(first) | {"timeframes": first.intervals}, {"x-exchange": first.exchange})
 
 
 def _fields(summary: SymbolSummary) -> dict[str, object]:
@@ -77,10 +75,15 @@ def _timeframes(summaries: Sequence[SymbolSummary]) -> list[str]:
     return [each.name for each in INTERVALS if each.name in names]
 
 
-def _answer(request: Request, document: object) -> Response:
+def _answer(request: Request, document: object, further: Mapping[str, str] | None = None) -> Response:
     body = orjson.dumps(document)
     version = hashlib.sha256(body).hexdigest()[:32]
-    headers = {"etag": f'"{version}"', "cache-control": "public, max-age=60", "x-data-version": version}
+    headers = {
+        "etag": f'"{version}"',
+        "cache-control": "public, max-age=60",
+        "x-data-version": version,
+        **(further or {}),
+    }
     asked = ", ".join(request.headers.getlist("if-none-match"))
     if asked and is_known(asked.encode("latin-1"), headers["etag"].encode()):
         return Response(status_code=304, headers=headers)

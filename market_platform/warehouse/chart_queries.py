@@ -102,7 +102,7 @@ JOIN exchanges AS e ON e.id = p.exchange_id
 JOIN market_types AS m ON m.id = p.market_type_id
 LEFT JOIN starlistings AS s ON s.trading_pair_id = p.id
 LEFT JOIN intervals AS i ON i.id = s.interval_id
-ORDER BY p.symbol, e.code, i.seconds, s.active, s.id
+ORDER BY p.symbol, e.id, i.seconds, s.active, s.id
 """
 
 _STATE = """
@@ -191,7 +191,7 @@ LEFT JOIN LATERAL (
 ) AS candle ON ticks.rows IS NULL
 WHERE p.active AND e.active AND coalesce(ticks.first_time, candle.first_time) IS NOT NULL
     AND (%(symbol)s::text IS NULL OR p.symbol = %(symbol)s)
-ORDER BY p.symbol, e.code
+ORDER BY p.symbol, e.id
 """
 
 
@@ -201,7 +201,7 @@ async def check_ready(connection: Connection) -> None:
 
 
 async def load_listed_pairs(connection: Connection) -> list[ListedPair]:
-    """Every trading pair, inactive ones too, sorted by symbol and exchange."""
+    """Every trading pair, inactive ones too, sorted by symbol; of a symbol, the exchange that was configured first comes first."""
     cursor = await connection.execute(_PAIRS)
     found: dict[int, ListedPair] = {}
     starlistings: dict[int, dict[str, ListedStarlisting]] = {}
@@ -215,7 +215,7 @@ async def load_listed_pairs(connection: Connection) -> list[ListedPair]:
 
 
 async def load_summaries(connection: Connection, symbol: str | None = None) -> list[SymbolSummary]:
-    """Every active pair that has data (of that symbol), sorted by symbol and exchange."""
+    """Every active pair that has data (of that symbol), in the order of `load_listed_pairs`."""
     cursor = await connection.execute(_SUMMARIES, {"symbol": symbol}, prepare=True)
     return [SymbolSummary(*row) for row in await cursor.fetchall()]
 

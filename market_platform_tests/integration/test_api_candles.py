@@ -53,13 +53,18 @@ MISTAKES: list[tuple[dict[str, Any], int, str]] = [
     ({"symbol": "BTCUSD", "timeframe": "3m", **SPAN}, 400, "invalid_timeframe"),
     ({"symbol": "BTCUSD", "from_": 2, "to": 1}, 400, "invalid_range"),
     ({"symbol": "BTCUSD", "from_": 0, "to": 99_999_999}, 400, "range_too_large"),
-    ({"symbol": "EURUSD", **SPAN}, 400, "ambiguous_symbol"),
     ({"symbol": "NOPE", **SPAN}, 404, "symbol_not_found"),
     ({"symbol": "§$%", **SPAN}, 404, "symbol_not_found"),
     ({"symbol": "BTCUSD", "exchange": "oanda", **SPAN}, 404, "symbol_not_found"),
     ({"symbol": "BTCUSD", "exchange": "nowhere", **SPAN}, 404, "symbol_not_found"),
     ({"symbol": "BTCUSD", "timeframe": "12h", **SPAN}, 404, "starlisting_not_found"),
 ]
+
+
+def test_a_symbol_of_several_exchanges_is_the_first_configured_ones(api: ApiServer) -> None:
+    assert api.get("/api/candles", symbol="EURUSD", **SPAN).headers["x-exchange"] == "dukascopy"
+    chosen = api.get("/api/candles", symbol="EURUSD", exchange="oanda", **SPAN)
+    assert (chosen.status_code, chosen.headers["x-exchange"]) == (200, "oanda")
 
 
 def test_mistakes_are_problems(api: ApiServer) -> None:
@@ -162,7 +167,7 @@ def test_every_spelling_of_the_url_is_the_same_answer(api: ApiServer, warehouse:
 
 def test_an_exchange_chooses_between_venues(api: ApiServer, warehouse: Warehouse, pair: PairRow) -> None:
     store(warehouse, pair, "1h", MONDAY, hours(at("2024-03-18"), 1, "1.1"))
-    assert api.get("/api/candles", symbol="EURUSD", **SPAN).json()["exchanges"] == ["dukascopy", "oanda"]
+    assert api.get("/api/candles", symbol="EURUSD", **SPAN).json()[0]["open"] == 1.1
     assert api.get("/api/candles", symbol="EURUSD", exchange="dukascopy", **SPAN).json()[0]["open"] == 1.1
     assert api.get("/api/candles", symbol="EURUSD", exchange="oanda", **SPAN).json() == []
 

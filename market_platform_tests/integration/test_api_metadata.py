@@ -55,13 +55,14 @@ def test_mistakes_are_problems(api: ApiServer, warehouse: Warehouse, pair: PairR
         ({"symbol": "BTCUSD"}, 404, "symbol_not_found"),  # configured, and without data
         ({"symbol": "$"}, 404, "symbol_not_found"),
         ({"symbol": ""}, 404, "symbol_not_found"),
-        ({"symbol": "EURUSD"}, 400, "ambiguous_symbol"),
         ({"symbol": "EURUSD", "exchange": "nowhere"}, 404, "symbol_not_found"),
     ):
         answer = api.http.get("/api/metadata", params=parameters)
         assert (answer.status_code, answer.json()["code"]) == (status, code), parameters
         assert answer.headers["content-type"] == "application/problem+json"
     assert api.get("/api/metadata", symbol="EURUSD", exchange="oanda").json()["timeframes"] == ["1m", "1h"]
+    first = api.get("/api/metadata", symbol="EURUSD")
+    assert (first.json()["exchange"], first.headers["x-exchange"]) == ("dukascopy", "dukascopy")
 
 
 def test_symbols_that_have_data_are_listed_with_their_span_and_ticks(
