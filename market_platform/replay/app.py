@@ -4,7 +4,8 @@ Belongs here: routes and what is common to all answers. Does not: bodies (source
 
     /dukascopy/v1/…          the JSON API: instruments, ticks, candles
     /dukascopy/datafeed/…    bi5 files
-    /healthz                 what is served
+    /binance/… /hyperliquid/… /oanda/…   the exchanges that stream; live/routes.py says where
+    /healthz                 what is served, and the live exchanges' time
     /_faults                 GET, POST, DELETE: misbehaviour on demand; faults.py says how
     /_requests               GET, DELETE: what was asked for
 """
@@ -26,6 +27,9 @@ from starlette.types import ASGIApp
 from market_platform.domain.errors import MarketPlatformError
 from market_platform.replay.addresses import Address, bi5_address, json_address
 from market_platform.replay.faults import BadRuleError, FaultBook, parse_rules
+from market_platform.replay.live.clock import ExchangeClock
+from market_platform.replay.live.routes import live_routes
+from market_platform.replay.live.world import World
 from market_platform.replay.middleware import EMPTY_FLAG, WRONG_TYPES_FLAG, FaultsMiddleware, RequestLog, spoil_types
 from market_platform.replay.source import ReplaySource
 
@@ -36,10 +40,19 @@ MAKERS = 4
 """So many bodies are made at once; more threads would only share the processor and each keep memory of its own."""
 
 
-def create_app(source: ReplaySource, faults: FaultBook | None = None, log: RequestLog | None = None) -> ASGIApp:
-    """The application for one source. `faults` and `log` may be handed in to be looked at from outside."""
+def create_app(
+    source: ReplaySource,
+    faults: FaultBook | None = None,
+    log: RequestLog | None = None,
+    world: World | None = None,
+) -> ASGIApp:
+    """The application for one source and one world of live markets (by default: seed 7, at the clock's own speed).
+
+    `faults` and `log` may be handed in to be looked at from outside.
+    """
     book, seen = faults or FaultBook(), log or RequestLog()
-    exchange = _Exchange(source, book, seen)
+    world = world or World(7, ExchangeClock())
+    exchange = _Exchange(source, book, seen, world)
     routes = [
         Route("/healthz", exchange.health),
         Route("/_faults", exchange.faults, methods=["GET", "POST", "DELETE"]),
@@ -48,6 +61,7 @@ def create_app(source: ReplaySource, faults: FaultBook | None = None, log: Reque
         Route("/dukascopy/v1/instruments/{code}", exchange.instrument),
         Route("/dukascopy/v1/{path:path}", exchange.json_data),
         Route("/dukascopy/datafeed/{path:path}", exchange.bi5_data),
+        *live_routes(world, book, seen),
     ]
     return FaultsMiddleware(Starlette(routes=routes), faults=book, log=seen)
 
@@ -55,14 +69,17 @@ def create_app(source: ReplaySource, faults: FaultBook | None = None, log: Reque
 class _Exchange:
     """The endpoints."""
 
-    def __init__(self, source: ReplaySource, faults: FaultBook, log: RequestLog) -> None:
+    def __init__(self, source: ReplaySource, faults: FaultBook, log: RequestLog, world: World) -> None:
         self._source = source
         self._faults = faults
         self._log = log
+        self._world = world
         self._makers = CapacityLimiter(MAKERS)
 
     async def health(self, _: Request) -> Response:
-        return _json({"status": "ok", "source": self._source.name})
+        clock = self._world.clock
+        live = {"seed": self._world.seed, "speed": clock.speed, "anchor": clock.anchor_ms, "time": clock.now_ms()}
+        return _json({"status": "ok", "source": self._source.name, "live": live})
 
     async def faults(self, request: Request) -> Response:
         if request.method == "POST":

@@ -18,6 +18,27 @@ A rule is JSON:
     wrong_types         200, well-formed, with values of wrong types (bi5: rows of a wrong length)
     hang                no answer at all; the connection is closed after `seconds` (600)
     reset               the connection is reset
+    418                 banned, Retry-After `seconds` (120)
+
+Streams have kinds of their own. Some spoil a connection: `match` is searched for in the path with its query and the names of
+all that is subscribed, separated by spaces, and `times` is how many connections a rule spoils, each of them once:
+
+    refuse              the handshake is answered with `status` (503)
+    drop                the connection is reset, in the middle of whatever is sent
+    close_1006          it ends without a close frame
+    cut                 it is closed with 1000, as at the end of 24 hours
+    server_shutdown     Binance's serverShutdown event, and the cut after `seconds` (5)
+    half_open           nothing is sent or read any more; the connection is reset after `seconds` (600)
+    ping_timeout        nothing is read any more, so no ping is answered, though the stream goes on; for `seconds` (600)
+    delay               nothing is sent for `seconds` (1), then all of it at once
+
+Others spoil messages: `match` is searched for in the message's stream (`btcusdt@aggTrade`, `trades/BTC`, `EUR_USD`) and
+`times` is how many messages a rule spoils:
+
+    duplicate           sent twice
+    reorder             sent after the next one
+    corrupt             a part of it, followed by bytes that are no JSON
+    hole                not sent at all
 """
 
 from __future__ import annotations
@@ -44,10 +65,48 @@ class FaultKind(StrEnum):
     WRONG_TYPES = "wrong_types"
     HANG = "hang"
     RESET = "reset"
+    BANNED = "418"
+    REFUSE = "refuse"
+    DROP = "drop"
+    CLOSE_1006 = "close_1006"
+    CUT = "cut"
+    SERVER_SHUTDOWN = "server_shutdown"
+    HALF_OPEN = "half_open"
+    PING_TIMEOUT = "ping_timeout"
+    DELAY = "delay"
+    DUPLICATE = "duplicate"
+    REORDER = "reorder"
+    CORRUPT = "corrupt"
+    HOLE = "hole"
 
 
-_DEFAULT_SECONDS = {FaultKind.SLOW: 1.0, FaultKind.TOO_MANY: 1.0, FaultKind.HANG: 600.0}
-_KEYS = ("match", "kind", "times", "seconds")
+CONNECTION_KINDS = frozenset(
+    (
+        FaultKind.DROP,
+        FaultKind.CLOSE_1006,
+        FaultKind.CUT,
+        FaultKind.SERVER_SHUTDOWN,
+        FaultKind.HALF_OPEN,
+        FaultKind.PING_TIMEOUT,
+        FaultKind.DELAY,
+    )
+)
+MESSAGE_KINDS = frozenset((FaultKind.DUPLICATE, FaultKind.REORDER, FaultKind.CORRUPT, FaultKind.HOLE))
+HANDSHAKE_KINDS = frozenset((FaultKind.REFUSE,))
+REQUEST_KINDS = frozenset(FaultKind) - CONNECTION_KINDS - MESSAGE_KINDS - HANDSHAKE_KINDS
+
+
+_DEFAULT_SECONDS = {
+    FaultKind.SLOW: 1.0,
+    FaultKind.TOO_MANY: 1.0,
+    FaultKind.HANG: 600.0,
+    FaultKind.BANNED: 120.0,
+    FaultKind.SERVER_SHUTDOWN: 5.0,
+    FaultKind.HALF_OPEN: 600.0,
+    FaultKind.PING_TIMEOUT: 600.0,
+    FaultKind.DELAY: 1.0,
+}
+_KEYS = ("match", "kind", "times", "seconds", "status")
 
 
 class BadRuleError(ValueError):
@@ -56,13 +115,14 @@ class BadRuleError(ValueError):
 
 @dataclass(slots=True)
 class FaultRule:
-    """One rule; `hits` counts the requests it has spoiled, at most `times`."""
+    """One rule; `hits` counts the requests, connections or messages it has spoiled, at most `times`."""
 
     match: str
     kind: FaultKind
     times: int = 1
     seconds: float | None = None
     hits: int = 0
+    status: int = 503
     pattern: re.Pattern[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -88,13 +148,17 @@ class FaultBook:
     def __init__(self, rules: Iterable[FaultRule] = ()) -> None:
         self.rules = list(rules)
 
-    def take(self, path: str) -> FaultRule | None:
-        """The oldest rule with hits left that matches; it counts this as one."""
+    def take(self, path: str, kinds: frozenset[FaultKind] = REQUEST_KINDS) -> FaultRule | None:
+        """The oldest rule of these kinds with hits left that matches; it counts this as one."""
         for rule in self.rules:
-            if rule.hits < rule.times and rule.pattern.search(path):
+            if rule.kind in kinds and rule.hits < rule.times and rule.pattern.search(path):
                 rule.hits += 1
                 return rule
         return None
+
+    def pending(self, kinds: frozenset[FaultKind]) -> list[FaultRule]:
+        """The rules of these kinds with hits left, oldest first; who carries one out counts its hit."""
+        return [rule for rule in self.rules if rule.kind in kinds and rule.hits < rule.times]
 
     def add(self, rules: list[FaultRule]) -> None:
         """More rules, after those there are.
@@ -142,4 +206,7 @@ def _parse_rule(rule: Any, what: str) -> FaultRule:
         isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= 3600
     ):
         raise BadRuleError(f"{what}: seconds must be a number from 0 to 3600, not {seconds!r}")
-    return FaultRule(match, FaultKind(str(kind)), times, None if seconds is None else float(seconds))
+    status = rule.get("status", 503)
+    if isinstance(status, bool) or not isinstance(status, int) or not 400 <= status <= 599:
+        raise BadRuleError(f"{what}: status must be a whole number from 400 to 599, not {status!r}")
+    return FaultRule(match, FaultKind(str(kind)), times, None if seconds is None else float(seconds), status=status)

@@ -22,6 +22,7 @@ OTHER_PATHS = "(other paths)"
 EMPTY_FLAG = "replay.empty"
 WRONG_TYPES_FLAG = "replay.wrong_types"
 _ARRAY = re.compile(rb'":\[(\]?)')
+_REFUSALS = {429: "too many requests", 418: "banned for too many requests", 503: "service unavailable"}
 GARBAGE = b"\x00\xffthis is neither JSON nor bi5\xfe<html>"
 
 
@@ -101,11 +102,10 @@ class FaultsMiddleware:
             case FaultKind.SLOW:
                 await _stopping(scope, rule.seconds)
                 await self._app(scope, receive, send)
-            case FaultKind.TOO_MANY | FaultKind.UNAVAILABLE:
+            case FaultKind.TOO_MANY | FaultKind.UNAVAILABLE | FaultKind.BANNED:
                 status = int(rule.kind)
                 headers = {} if rule.seconds is None else {"retry-after": f"{rule.seconds:g}"}
-                text = "too many requests" if status == 429 else "service unavailable"
-                await PlainTextResponse(text, status, headers)(scope, receive, send)
+                await PlainTextResponse(_REFUSALS[status], status, headers)(scope, receive, send)
             case FaultKind.ACCEPTED:
                 await Response(b"", 202)(scope, receive, send)
             case FaultKind.GARBAGE:

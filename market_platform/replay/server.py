@@ -23,6 +23,8 @@ from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.errors import ConfigError
 from market_platform.replay.app import create_app
 from market_platform.replay.generator import GeneratorSource
+from market_platform.replay.live.clock import ExchangeClock
+from market_platform.replay.live.world import World
 from market_platform.replay.recordings import RecordingsSource
 from market_platform.replay.source import ReplaySource
 
@@ -103,7 +105,11 @@ def make_server(app: ASGIApp, *, grace_seconds: int = GRACE_SECONDS) -> Server:
         uvicorn.Config(
             app,
             http=Connection,
-            ws="none",
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+            ws_max_size=1 << 20,
+            ws_ping_interval=20,
+            ws_ping_timeout=60,
             loop="asyncio",
             lifespan="off",
             log_config=None,
@@ -115,8 +121,8 @@ def make_server(app: ASGIApp, *, grace_seconds: int = GRACE_SECONDS) -> Server:
     )
 
 
-def run(port: int, seed: int, recordings: Path | None, clock: Clock = utc_now) -> None:
-    """Serve until asked to stop.
+def run(port: int, seed: int, recordings: Path | None, clock: Clock = utc_now, *, speed: float = 1.0) -> None:
+    """Serve until asked to stop; live markets run `speed` times faster than the clock.
 
     Raises:
         ConfigError: when the port is taken or the recordings are not there.
@@ -129,5 +135,6 @@ def run(port: int, seed: int, recordings: Path | None, clock: Clock = utc_now) -
     log.info(
         "replay exchange is up", json_api=f"{root}/dukascopy/v1", bi5=f"{root}/dukascopy/datafeed", source=source.name
     )
-    make_server(create_app(source)).run(sockets=[listener])
+    world = World(seed, ExchangeClock(speed, clock))
+    make_server(create_app(source, world=world)).run(sockets=[listener])
     log.info("replay exchange has stopped")

@@ -104,7 +104,9 @@ def test_requests_are_counted_by_path_and_by_how_many_were_under_way(replay: Run
 
 
 def test_health_says_what_is_served(replay: RunningReplay) -> None:
-    assert httpx.get(f"{replay.url}/healthz").json() == {"status": "ok", "source": "generator, seed 7"}
+    health = httpx.get(f"{replay.url}/healthz").json()
+    assert (health["status"], health["source"]) == ("ok", "generator, seed 7")
+    assert (health["live"]["seed"], health["live"]["speed"]) == (7, 1.0)
 
 
 def test_answers_on_a_kept_connection_do_not_wait_for_each_other(client: httpx.Client) -> None:

@@ -13,7 +13,7 @@ from market_platform.replay.faults import MAX_RULES, BadRuleError, FaultBook, Fa
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("no", "rule 1: must be an object with match, kind, times, seconds, not str"),
+        ("no", "rule 1: must be an object with match, kind, times, seconds, status, not str"),
         ([{"kind": "slow"}, 3], "rule 2: must be an object"),
         ({}, "rule 1: kind must be one of slow, 429, 503, .* not None"),
         ({"kind": "500"}, "kind must be one of"),

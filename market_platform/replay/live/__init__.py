@@ -1,0 +1,13 @@
+"""Live markets: the exchanges that stream, as their clients meet them, from one generated tape of trades per market.
+
+Belongs here: Binance, Hyperliquid and OANDA as servers: their frames, REST answers, limits and habits, the trades behind
+them, faults of a stream. Does not: anything their clients are made of.
+
+    clock.py               the exchange's time, which may run faster than ours
+    noise.py tape.py       prices and trades as functions of seed, market and time: nothing is stored
+    candles.py             exact candles of the trades
+    markets.py world.py    which markets there are
+    hub.py outlet.py       one pump for all streams; one open connection and its faults
+    spec.py                what the chaos test asks: the truth
+    binance/ hyperliquid/ oanda/   the exchanges' own words
+"""

@@ -1,0 +1,7 @@
+"""Binance spot and USD-M as their clients meet them.
+
+texts.py    numbers and rows as Binance writes them
+feeds.py    aggTrade, trade, bookTicker, kline and markPrice streams
+sockets.py  /ws and /stream: subscriptions, limits, answers
+rest.py     /api/v3 and /fapi/v1; limits.py their weights
+"""
