@@ -194,8 +194,9 @@ def milliseconds(time: int) -> int:
 
 
 def _check_volume(symbol: str, name: str, volume: Decimal) -> None:
-    """Let a plain 0 pass, too."""
-    if not _LEAST <= volume <= _MOST and str(volume).strip("0."):
+    """Let a plain 0 pass, too: nobody bids or asks."""
+    exponent = volume.as_tuple().exponent
+    if not (_LEAST <= volume <= _MOST or (volume.is_zero() and isinstance(exponent, int) and -20 <= exponent <= 0)):
         _refuse("bookTicker", symbol, f"{name} {volume} is negative, or no volume")
 
 
