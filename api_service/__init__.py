@@ -10,5 +10,6 @@ Belongs here: HTTP, what is kept in memory between requests, and how data is des
     candles/       /api/candles
     metadata/      /api/metadata
     health/        /health, /livez, /readyz
+    live/          the WebSockets /ws, /ws/subscribe and /ws/{symbol}
     docs/          /, /docs, /openapi.json, /problems
 """

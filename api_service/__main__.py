@@ -11,6 +11,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from api_service.app import create_app
+from api_service.live.wire import SERVER_OPTIONS
 from api_service.logs import configure_logs
 from market_platform.domain.errors import ConfigError, MarketPlatformError
 from market_platform.settings import Settings, load_settings
@@ -40,7 +41,7 @@ def main() -> int:
             server_header=False,
             lifespan="on",
             timeout_graceful_shutdown=3,
-            ws="none",
+            **SERVER_OPTIONS,
         )
     )
     # uvicorn raises the signal again once it has shut down; it has done its work by then.

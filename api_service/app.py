@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api_service.candles.answers import Candles
@@ -16,17 +17,25 @@ from api_service.candles.conditions import Calendars
 from api_service.candles.documentation import candle_paths, candle_schemas
 from api_service.candles.memory import Bodies, Versions
 from api_service.candles.representation import Description
-from api_service.candles.routes import FastPath, candle_routes
+from api_service.candles.routes import candle_routes, fast_candle_routes
 from api_service.catalogue import Catalogue
 from api_service.changes import ChangeFeed
 from api_service.database import Database
 from api_service.docs.routes import router as docs
 from api_service.docs.routes import service_version
+from api_service.fast_path import FastPath
 from api_service.health.routes import router as health
+from api_service.live.routes import live_routes
+from api_service.live.service import LiveService
 from api_service.metadata.routes import router as metadata
 from api_service.middleware import RequestMiddleware
 from api_service.problems import EXCEPTION_HANDLERS, ProblemBody
 from api_service.routing import get
+from api_service.starlistings.answers import Rows
+from api_service.starlistings.documentation import row_paths, row_schemas
+from api_service.starlistings.index import StarlistingIndex
+from api_service.starlistings.routes import fast_row_routes, row_routes
+from api_service.starlistings.routes import router as starlistings
 from api_service.state import State
 from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.errors import ConfigError
@@ -38,11 +47,13 @@ Errors are `application/problem+json` with a stable `code`; `/problems` lists th
 
 
 class Api(FastAPI):
-    """FastAPI behind what every request passes: the middleware, then the short way to candles."""
+    """FastAPI behind what every request passes: the middleware, then the short way to rows."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._entrance: ASGIApp = RequestMiddleware(FastPath(super().__call__))
+        self._entrance: ASGIApp = RequestMiddleware(
+            FastPath(super().__call__, [*fast_candle_routes(), *fast_row_routes()])
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
@@ -62,14 +73,15 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
         database = Database(url, pool_size=settings.database_pool_size, timeout_s=settings.database_timeout_s)
-        state = make_state(database, clock)
+        state = make_state(database, settings, clock)
         await database.open()
-        listening = asyncio.create_task(state["feed"].run())
+        tasks = {asyncio.create_task(state["feed"].run()), asyncio.create_task(state["live"].run())}
         try:
             yield state
         finally:
-            listening.cancel()
-            await asyncio.wait({listening}, timeout=1.0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=1.0)
             await database.close()
 
     app = Api(
@@ -82,16 +94,18 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
         openapi_url=None,
         exception_handlers={**EXCEPTION_HANDLERS},
     )
-    app.router.routes.extend(candle_routes())
-    for router in (metadata, health, docs):
+    app.router.routes.extend([*candle_routes(), *row_routes(), *live_routes()])
+    for router in (metadata, starlistings, health, docs):
         app.include_router(router)
     document: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:
         if not document:
             document.update(get_openapi(title=app.title, version=app.version, description=_ABOUT, routes=app.routes))
-            document["paths"] = {**candle_paths(), **document["paths"]}
-            document["components"]["schemas"].update(candle_schemas(), Problem=ProblemBody.model_json_schema())
+            document["paths"] = {**candle_paths(), **row_paths(), **document["paths"]}
+            document["components"]["schemas"].update(
+                candle_schemas(), **row_schemas(), Problem=ProblemBody.model_json_schema()
+            )
             _forget_default_validation_errors(document)
         return document
 
@@ -115,20 +129,39 @@ def _forget_default_validation_errors(document: dict[str, Any]) -> None:
                 del operation["responses"]["422"]
 
 
-def make_state(database: Database, clock: Clock) -> State:
+def make_state(database: Database, settings: Settings, clock: Clock) -> State:
     """What lives as long as the process, wired: the feed empties what the others keep."""
 
     def on_candles(starlisting_ids: list[int] | None) -> None:
         versions.forget(starlisting_ids)
+        row_versions.forget(starlisting_ids)
 
     def on_reference() -> None:
         catalogue.forget()
+        index.forget()
         calendars.forget()
         versions.forget(None)
+        row_versions.forget(None)
 
+    registry = CollectorRegistry()
     feed = ChangeFeed(database, on_candles, on_reference)
     versions: Versions[Description] = Versions(lambda: feed.trusted)
+    row_versions: Versions[str] = Versions(lambda: feed.trusted)
     catalogue = Catalogue(database, lambda: feed.trusted)
+    index = StarlistingIndex(database, lambda: feed.trusted)
     calendars = Calendars(database)
-    candles = Candles(database, catalogue, calendars, versions, Bodies(), clock)
-    return State(database=database, catalogue=catalogue, candles=candles, feed=feed, clock=clock)
+    bodies = Bodies()
+    candles = Candles(database, catalogue, calendars, versions, bodies, clock)
+    live = LiveService(database, settings, clock, registry)
+    return State(
+        database=database,
+        catalogue=catalogue,
+        candles=candles,
+        starlistings=index,
+        rows=Rows(database, row_versions, bodies),
+        feed=feed,
+        live=live,
+        clients=live.clients,
+        registry=registry,
+        clock=clock,
+    )

@@ -1,0 +1,242 @@
+"""One client of `/ws`: its requests, and its history before the live messages.
+
+Belongs here: the order of what one client gets. Does not: shapes (messages.py, actions.py), numbers (topic.py).
+
+A request is carried out before the next one is read, so a client that asks faster than it reads is slowed by its own
+socket. What a topic starts (reading anew) runs beside it, a task a starlisting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from api_service.live.actions import (
+    Action,
+    Auth,
+    Ping,
+    Subscribe,
+    SubscribeSymbols,
+    Unsubscribe,
+    UnsubscribeSymbols,
+    parse_action,
+)
+from api_service.live.conversation import AWAY, Services, converse
+from api_service.live.errors import ActionError, ClientGoneError
+from api_service.live.listings import Listing
+from api_service.live.messages import clock_frame, history_frame, resync_frame, row_frame, success_frame
+from api_service.live.outbox import Outbox
+from api_service.live.topic import Reader, Topic
+
+MAX_SUBSCRIPTIONS = 1000
+_PERPS = "perps"
+_PIECE = 100
+"""Messages of a resume that are sent at once."""
+
+
+@dataclass(eq=False, slots=True)
+class Subscription:
+    """A starlisting that the client follows; `history` is how many rows it gets whenever it begins anew."""
+
+    listing: Listing
+    history: int
+
+
+class Session:
+    """A client of `/ws`; see `run`."""
+
+    def __init__(self, services: Services, outbox: Outbox) -> None:
+        self._services = services
+        self._hub = services.hub
+        self._outbox = outbox
+        self._subscriptions: dict[int, Subscription] = {}
+        self._candles: dict[int, Listing] = {}
+        self._ticks: dict[int, Listing] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, receive: Callable[[], Awaitable[Any]]) -> None:
+        """Serve until the client is gone."""
+        try:
+            await converse(receive, self._outbox, self._services, self._do)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            for each in list(self._subscriptions):
+                self._drop(each)
+            for listing in self._candles.values():
+                self._leave_candles(listing)
+            for pair_id in self._ticks:
+                self._hub.leave_ticks(pair_id, self._outbox)
+
+    async def _do(self, text: str | None) -> None:
+        action: Action = parse_action(text)
+        match action:
+            case Ping():
+                self._outbox.send(clock_frame("pong", self._services.clock()))
+            case Auth():
+                self._outbox.send(success_frame("No key is needed here"))
+            case Subscribe():
+                await self._subscribe(action)
+            case Unsubscribe():
+                self._unsubscribe(action)
+            case SubscribeSymbols():
+                await self._subscribe_symbols(action)
+            case UnsubscribeSymbols():
+                await self._unsubscribe_symbols(action)
+
+    async def _subscribe(self, action: Subscribe) -> None:
+        ids = list(dict.fromkeys(action.starlisting_ids))
+        listings = await self._services.listings.by_id(ids)
+        self._check_room(len(self._subscriptions.keys() | set(ids)) + len(self._candles) + len(self._ticks))
+        await self._hub.open(listings)
+        for each in listings:
+            self._drop(each.id)
+            self._subscriptions[each.id] = Subscription(each, action.history)
+        self._outbox.send(success_frame(f"Subscribed to {len(ids)} starlisting(s)", starlisting_ids=ids))
+        left = list(ids)
+        try:
+            while left:
+                await self._begin(self._subscriptions[left[0]], action.since.get(left[0]))
+                left.pop(0)
+        except AWAY:
+            for starlisting_id in left:
+                self._drop(starlisting_id)
+            raise
+
+    def _unsubscribe(self, action: Unsubscribe) -> None:
+        ids = list(dict.fromkeys(action.starlisting_ids))
+        for each in ids:
+            self._drop(each)
+        self._outbox.send(success_frame(f"Unsubscribed from {len(ids)} starlisting(s)", starlisting_ids=ids))
+
+    async def _subscribe_symbols(self, action: SubscribeSymbols) -> None:
+        interval = action.interval if "candle" in action.types else None
+        listings = await self._services.listings.by_symbols(action.broker, action.symbols, interval)
+        candles = {each.id: each for each in listings} if interval is not None else {}
+        ticks = {each.trading_pair_id: each for each in listings} if "tick" in action.types else {}
+        wanted = len(self._candles.keys() | candles.keys()) + len(self._ticks.keys() | ticks.keys())
+        self._check_room(len(self._subscriptions) + wanted)
+        for topic in await self._hub.open(list(candles.values())):
+            topic.join_symbol(self._outbox)
+        self._candles.update(candles)
+        for each in ticks.values():
+            self._hub.join_ticks(each, self._outbox)
+        self._ticks.update(ticks)
+        told = {"broker": listings[0].exchange, "symbols": [each.symbol for each in listings], "types": action.types}
+        if interval is not None:
+            told["interval"] = interval
+        self._outbox.send(success_frame(f"Subscribed to {len(listings)} symbol(s)", **told))
+
+    async def _unsubscribe_symbols(self, action: UnsubscribeSymbols) -> None:
+        listings = await self._services.listings.by_symbols(action.broker, action.symbols, None)
+        pairs = {each.trading_pair_id for each in listings}
+        if "candle" in action.types:
+            for listing in list(self._candles.values()):
+                if listing.trading_pair_id in pairs and action.interval in (None, listing.interval):
+                    self._leave_candles(self._candles.pop(listing.id))
+        if "tick" in action.types:
+            for pair_id in pairs & self._ticks.keys():
+                del self._ticks[pair_id]
+                self._hub.leave_ticks(pair_id, self._outbox)
+        told = {"broker": listings[0].exchange, "symbols": [each.symbol for each in listings], "types": action.types}
+        self._outbox.send(success_frame(f"Unsubscribed from {len(listings)} symbol(s)", **told))
+
+    async def _begin(self, subscription: Subscription, since: int | None, at_least: int = 0) -> None:
+        """Bring the client to a number, by history or by what changed since, and let it join the topic there."""
+        [topic] = await self._hub.open([subscription.listing])
+        assert topic.seq is not None
+        if since is None:
+            at = await self._send_history(topic, subscription, at_least)
+        elif since > topic.seq:  # from our future: given by Postgres a moment ago, or never
+            at = await self._send_changes(topic, subscription, since)
+        else:
+            at = since
+        reader = Reader(self._outbox, partial(self._restart, subscription))
+        while True:
+            await self._outbox.ready()
+            [topic] = await self._hub.open([subscription.listing])
+            if not self._follows(subscription) or topic.join(reader, at):
+                return
+            reached = await self._send_changes(topic, subscription, at)
+            if reached == at:
+                await asyncio.sleep(0.1)  # the topic is about to hear of another numbering
+            at = reached
+
+    async def _send_changes(self, topic: Topic, subscription: Subscription, since: int) -> int:
+        """Send what changed after `since`, or a resync and history; returns the number the client is at then."""
+        updates = await self._hub.changes_since(topic, since)
+        if updates.changes is None:
+            if self._follows(subscription):
+                self._outbox.send(resync_frame(topic.listing.id, updates.seq))
+                self._services.metrics.resyncs.inc()
+            return await self._send_history(topic, subscription, updates.seq)
+        for start in range(0, len(updates.changes), _PIECE):
+            piece = updates.changes[start : start + _PIECE]
+            frames = b"".join(row_frame(topic.listing, each.kind, each.seq, each.data) for each in piece)
+            await self._send_piece(subscription, frames)
+        return updates.seq
+
+    async def _send_history(self, topic: Topic, subscription: Subscription, at_least: int) -> int:
+        """Send the newest rows, if the client wants any; returns the number they are of."""
+        if not subscription.history:
+            return max(at_least, topic.seq or 0)
+        listing = subscription.listing
+        rows = await self._hub.snapshot(topic, subscription.history, at_least)
+        await self._send_piece(
+            subscription, history_frame(listing, "candle", rows.seq, rows.candle_count, rows.candles)
+        )
+        perpetual = listing.market_type == _PERPS
+        if perpetual or rows.funding_count:
+            frame = history_frame(listing, "funding", rows.seq, rows.funding_count, rows.funding)
+            await self._send_piece(subscription, frame)
+        if perpetual or rows.open_interest_count:
+            frame = history_frame(listing, "open_interest", rows.seq, rows.open_interest_count, rows.open_interest)
+            await self._send_piece(subscription, frame)
+        return rows.seq
+
+    async def _send_piece(self, subscription: Subscription, frames: bytes) -> None:
+        await self._outbox.ready()
+        if self._follows(subscription):
+            self._outbox.send(frames)
+            self._services.metrics.sent(1, len(frames))
+
+    def _restart(self, subscription: Subscription, seq: int) -> None:
+        """The topic let us go at `seq`: begin anew there."""
+        task = asyncio.create_task(self._begin_again(subscription, seq))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _begin_again(self, subscription: Subscription, seq: int) -> None:
+        while self._follows(subscription):
+            try:
+                await self._begin(subscription, None, seq)
+            except AWAY:
+                await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311
+            except ClientGoneError:
+                return
+            else:
+                return
+
+    def _follows(self, subscription: Subscription) -> bool:
+        return self._subscriptions.get(subscription.listing.id) is subscription
+
+    def _drop(self, starlisting_id: int) -> None:
+        self._subscriptions.pop(starlisting_id, None)
+        topic = self._hub.find(starlisting_id)
+        if topic is not None:
+            topic.leave(self._outbox)
+
+    def _leave_candles(self, listing: Listing) -> None:
+        topic = self._hub.find(listing.id)
+        if topic is not None:
+            topic.leave_symbol(self._outbox)
+
+    def _check_room(self, count: int) -> None:
+        if count > MAX_SUBSCRIPTIONS:
+            raise ActionError(
+                "validation_error", f"a connection may hold {MAX_SUBSCRIPTIONS} subscriptions; open another"
+            )

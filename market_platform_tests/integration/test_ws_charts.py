@@ -1,0 +1,97 @@
+"""`/ws/{symbol}` and `/ws/subscribe` on a real server: the newest bars, then at most one update a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import monotonic
+
+import pytest
+
+from market_platform_tests.fixtures.api_server import ApiServer
+from market_platform_tests.fixtures.live_market import LiveMarket, connected
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The clients run on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture
+def market(database_url: str) -> Iterator[LiveMarket]:
+    made = LiveMarket(database_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def api(market: LiveMarket) -> Iterator[ApiServer]:
+    with ApiServer(market.database_url) as server:
+        market.wait_until_heard(server.url)
+        yield server
+
+
+async def test_a_chart_begins_with_a_hundred_bars_and_follows_once_a_second(market: LiveMarket, api: ApiServer) -> None:
+    market.candles(market.btc, 120)
+    async with connected(api.url, "/ws/BTCUSDT?token=abc", greeted=False) as client:
+        initial = await client.next()
+        began = monotonic()
+        assert (initial["type"], initial["symbol"], initial["timeframe"]) == ("initial", "BTCUSDT", "1m")
+        assert initial["indicators"] == {}
+        assert len(initial["bars"]) == 100
+        assert initial["bars"][-1] == {
+            "time": 1_793_577_600 + 119 * 60,
+            **dict.fromkeys(("open", "high", "low", "close"), "100.5"),
+            "volume": "3.25",
+        }
+        for close in range(1, 30):
+            market.forming(market.btc, f"{close}")
+        market.candles(market.btc, 1, "7.5")
+        market.forming(market.btc, "8.5")
+        bars: dict[int, str] = {}
+        updates = 0
+        while bars.get(1_793_577_600 + 121 * 60) != "8.5":
+            update = await client.next()
+            assert update["type"] == "update"
+            bars.update({each["time"]: each["close"] for each in update["bars"]})
+            updates += 1
+        assert bars[1_793_577_600 + 120 * 60] == "7.5"
+        assert updates <= monotonic() - began + 1
+
+
+async def test_a_client_says_which_charts_it_wants(market: LiveMarket, api: ApiServer) -> None:
+    market.candles(market.btc, 1)
+    market.candles(market.perp, 2, interval="15m")
+    async with connected(api.url, "/ws/subscribe", greeted=False) as client:
+        await client.say(action="subscribe", symbol="btc/usdt")
+        assert (await client.next())["symbol"] == "BTCUSDT"
+        await client.say(action="subscribe", symbol="BTCUSD", timeframe="15m", exchange="hyperliquid")
+        initial = await client.next()
+        assert (initial["symbol"], len(initial["bars"])) == ("BTCUSD", 2)
+        market.candles(market.btc)
+        assert (await client.next())["symbol"] == "BTCUSDT"
+        await client.say(action="unsubscribe", symbol="BTCUSDT")
+        assert (await client.until(type="success"))["symbol"] == "BTCUSDT"
+        await client.say(action="subscribe", symbol="NOPE")
+        assert (await client.next())["code"] == "invalid_starlisting"
+        await client.say(action="dance")
+        assert (await client.next())["code"] == "unknown_action"
+        await client.say(action="ping")
+        assert (await client.next())["type"] == "pong"
+
+
+async def test_a_chart_that_is_not_there_is_closed_with_1008(api: ApiServer) -> None:
+    for path in ("/ws/NOPE", "/ws/BTCUSDT?timeframe=7m", "/ws/BTCUSDT?exchange=nasdaq"):
+        async with connected(api.url, path, greeted=False) as client:
+            assert (await client.next())["code"] == "invalid_starlisting"
+            assert await client.closed() == (1008, "invalid_starlisting")
+
+
+async def test_a_chart_reads_anew_when_changes_can_not_be_told(market: LiveMarket, api: ApiServer) -> None:
+    async with connected(api.url, "/ws/BTCUSDT", greeted=False) as client:
+        assert (await client.next())["bars"] == []
+        market.candles(market.btc, 1001)
+        again = await client.until(type="initial")
+        assert len(again["bars"]) == 100

@@ -1,0 +1,222 @@
+"""Every error and close code of the WebSocket API, on a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from market_platform_tests.fixtures.api_server import ApiServer
+from market_platform_tests.fixtures.live_market import LiveMarket, connected
+from market_platform_tests.fixtures.tcp_proxy import TcpProxy
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The clients run on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture
+def market(database_url: str) -> Iterator[LiveMarket]:
+    made = LiveMarket(database_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def api(market: LiveMarket) -> Iterator[ApiServer]:
+    with ApiServer(market.database_url, ws_max_connections=5) as server:
+        market.wait_until_heard(server.url)
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "named"),
+    [
+        ("{not json", "invalid_json", ""),
+        ("", "invalid_json", ""),
+        ('{"action":"subscribe","starlisting_ids":' + "[" * 100_000, "invalid_json", ""),
+        ("[1]", "validation_error", "object"),
+        ('{"no":"action"}', "validation_error", "action"),
+        ('{"action":5}', "validation_error", "action"),
+        ('{"action":"dance"}', "unknown_action", "dance"),
+        ('{"action":"subscribe"}', "validation_error", "broker"),
+        ('{"action":"subscribe","starlisting_ids":[]}', "validation_error", "starlisting_ids"),
+        ('{"action":"subscribe","starlisting_ids":"1"}', "validation_error", "starlisting_ids"),
+        ('{"action":"subscribe","starlisting_ids":[true]}', "validation_error", "starlisting_ids"),
+        ('{"action":"subscribe","starlisting_ids":[1.5]}', "validation_error", "starlisting_ids"),
+        ('{"action":"subscribe","starlisting_ids":[-1]}', "validation_error", "starlisting_ids"),
+        ('{"action":"subscribe","starlisting_ids":[99999999999]}', "validation_error", "starlisting_ids"),
+        (
+            json.dumps({"action": "subscribe", "starlisting_ids": list(range(1, 102))}),
+            "validation_error",
+            "starlisting_ids",
+        ),
+        ('{"action":"subscribe","starlisting_ids":[1],"history":1001}', "validation_error", "history"),
+        ('{"action":"subscribe","starlisting_ids":[1],"history":-1}', "validation_error", "history"),
+        ('{"action":"subscribe","starlisting_ids":[1],"since":{"1":-5}}', "validation_error", "since"),
+        ('{"action":"subscribe","starlisting_ids":[1],"since":{"x":5}}', "validation_error", "since"),
+        ('{"action":"subscribe","starlisting_ids":[1],"since":{"2":5}}', "validation_error", "2"),
+        ('{"action":"subscribe","starlisting_ids":[1,777777]}', "invalid_starlisting", "777777"),
+        ('{"action":"subscribe","broker":"binance","symbols":["NOPE"]}', "invalid_starlisting", "NOPE"),
+        ('{"action":"subscribe","broker":"nasdaq","symbols":["BTCUSDT"]}', "invalid_starlisting", "BTCUSDT"),
+        (
+            '{"action":"subscribe","broker":"binance","symbols":["BTCUSDT"],"interval":"7m"}',
+            "invalid_starlisting",
+            "7m",
+        ),
+        (
+            '{"action":"subscribe","broker":"binance","symbols":["BTCUSDT"],"types":["orderbook"]}',
+            "validation_error",
+            "types",
+        ),
+        ('{"action":"auth"}', "validation_error", "auth"),
+    ],
+)
+async def test_what_is_wrong_is_said_and_changes_nothing(
+    market: LiveMarket, api: ApiServer, text: str, code: str, named: str
+) -> None:
+    async with connected(api.url) as client:
+        await client.connection.send(text)
+        error = await client.next()
+        assert (error["type"], error["code"]) == ("error", code)
+        assert named in error["message"]
+        market.candles(market.btc)
+        await client.say(action="ping")
+        assert (await client.next())["type"] == "pong"
+
+
+async def test_binary_messages_are_not_understood(api: ApiServer) -> None:
+    async with connected(api.url) as client:
+        await client.connection.send(b'{"action":"ping"}')
+        assert (await client.next())["code"] == "invalid_json"
+
+
+async def test_ping_and_auth_are_answered(api: ApiServer) -> None:
+    async with connected(api.url) as client:
+        await client.say(action="ping")
+        pong = await client.next()
+        assert pong["type"] == "pong"
+        assert pong["timestamp"].endswith("+00:00")
+        await client.say(action="auth", auth="kb_0123")
+        assert (await client.next())["type"] == "success"
+
+
+async def test_heartbeats_come_by_themselves(market: LiveMarket) -> None:
+    with ApiServer(market.database_url, ws_heartbeat_s=0.05) as api:
+        async with connected(api.url) as client:
+            assert [(await client.next())["type"] for _ in range(3)] == ["ping"] * 3
+
+
+async def test_a_client_that_asks_too_often_is_told_and_slowed(api: ApiServer) -> None:
+    async with connected(api.url) as client, connected(api.url) as other:
+        for _ in range(100):
+            await client.say(action="ping")
+        await client.until(type="error", code="rate_limited")
+        await other.say(action="ping")
+        assert (await other.next())["type"] == "pong"
+
+
+async def test_one_client_too_many_is_closed_with_1008(api: ApiServer) -> None:
+    async with (
+        connected(api.url),
+        connected(api.url),
+        connected(api.url),
+        connected(api.url),
+        connected(api.url) as fifth,
+    ):
+        async with connected(api.url, greeted=False) as sixth:
+            assert await sixth.closed() == (1008, "capacity: 5 clients are connected")
+        await fifth.say(action="ping")
+        assert (await fifth.next())["type"] == "pong"
+
+
+async def test_a_message_over_a_mebibyte_is_closed_with_1009(api: ApiServer) -> None:
+    async with connected(api.url) as client:
+        await client.connection.send("x" * 1_048_577)
+        code, _ = await client.closed()
+        assert code == 1009
+
+
+async def test_a_message_of_a_mebibyte_is_read(api: ApiServer) -> None:
+    async with connected(api.url) as client:
+        await client.connection.send("x" * 1_048_576)
+        assert (await client.next())["code"] == "invalid_json"
+
+
+async def test_a_broken_frame_is_closed_with_1002_or_1007(api: ApiServer) -> None:
+    async with connected(api.url) as client:
+        client.connection.transport.write(b"\xff\xff\xff")
+        assert (await client.closed())[0] == 1002
+    async with connected(api.url) as client:
+        client.connection.transport.write(struct.pack("!BB4s2s", 0x81, 0x82, bytes(4), b"\xff\xff"))
+        assert (await client.closed())[0] == 1007
+
+
+async def test_a_client_may_close_in_the_middle_of_its_history(market: LiveMarket, api: ApiServer) -> None:
+    market.candles(market.btc, 900)
+    for _ in range(20):
+        async with connected(api.url) as client:
+            await client.say(action="subscribe", starlisting_ids=[market.id(market.btc)], history=1000)
+    async with connected(api.url) as client:
+        await client.say(action="subscribe", starlisting_ids=[market.id(market.btc)], history=1000)
+        assert (await client.until(type="historical"))["count"] == 900
+
+
+async def test_without_postgres_a_client_is_told_and_may_ask_again(market: LiveMarket) -> None:
+    proxy = _proxy(market)
+    request: dict[str, Any] = {
+        "action": "subscribe",
+        "starlisting_ids": [market.id(market.btc)],
+        "history": 5,
+    }
+    try:
+        with ApiServer(proxy.url(market.database_url), database_timeout_s=1.0) as api:
+            market.wait_until_heard(api.url)
+            market.candles(market.btc, 5)
+            async with connected(api.url) as client:
+                proxy.refuse()
+                await client.say(**request)
+                error = await client.until(type="error")
+                assert error["code"] == "internal_error"
+                proxy.restore()
+                while True:
+                    await client.say(**request)
+                    answer = await client.next()
+                    if answer["type"] == "success":
+                        answer = await client.next()
+                    if answer["type"] == "historical":
+                        break
+                    await asyncio.sleep(0.1)
+                assert answer["count"] == 5
+    finally:
+        proxy.close()
+
+
+async def test_a_stopping_server_closes_with_1012(market: LiveMarket) -> None:
+    server = ApiServer(market.database_url)
+    with server as api:
+        async with connected(api.url) as client:
+            stopping = asyncio.create_task(asyncio.to_thread(server.stop))
+            assert (await client.closed())[0] == 1012
+            await stopping
+
+
+async def test_an_ordinary_server_is_refused_in_words(market: LiveMarket) -> None:
+    with ApiServer(market.database_url) as api:
+        answer = api.http.get("/ws")
+        assert answer.status_code == 404
+        assert answer.json()["code"] == "not_found"
+
+
+def _proxy(market: LiveMarket) -> TcpProxy:
+    host, _, port = market.database_url.rpartition("@")[2].partition("/")[0].partition(":")
+    return TcpProxy(socket.gethostbyname(host), int(port))
