@@ -29,7 +29,8 @@ GapState = Literal["open", "repaired", "unrepairable"]
 class GapRecord:
     """What a streamer knows of a gap. `interval` None means every interval of the pair; ids are those of missed trades.
 
-    `end` is exclusive, None while the stream is still away.
+    `end` is exclusive, None while the stream is still away. `missed` is False once it is certain that nothing was: the next
+    trade had the next id. Such a gap is closed at once.
     """
 
     trading_pair_id: int
@@ -41,6 +42,7 @@ class GapRecord:
     first_id: int | None = None
     last_id: int | None = None
     detail: str = ""
+    missed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,12 @@ INSERT INTO gaps (trading_pair_id, kind, "interval", gap_start, gap_end, first_i
 SELECT %(pair)s, %(kind)s, %(interval)s, %(start)s::timestamptz,
     CASE WHEN %(end)s::timestamptz IS NOT NULL THEN greatest(%(start)s::timestamptz, %(end)s::timestamptz) END,
     %(first_id)s::bigint, %(last_id)s::bigint, %(reason)s, %(detail)s
-WHERE NOT EXISTS (SELECT FROM same)
+WHERE NOT EXISTS (SELECT FROM same) AND EXISTS (SELECT FROM trading_pairs WHERE id = %(pair)s)
+"""
+_NOTHING_MISSED = f"""
+UPDATE gaps SET repaired_at = clock_timestamp(), repaired_rows = 0,
+    detail = concat_ws('; ', nullif(detail, ''), 'nothing was missed')
+WHERE {_SAME} AND {OPEN}
 """
 _UNENDED = f"""
 SELECT {COLUMNS} {FROM} WHERE {OPEN} AND gap_end IS NULL AND exchanges.code = ANY(%s) ORDER BY gaps.id
@@ -161,26 +168,26 @@ JOIN LATERAL (
 def record_gaps(conn: Connection, gaps: Sequence[GapRecord]) -> None:
     """Write what is known of those gaps, in the caller's transaction: new ones are opened, known ones get their end.
 
-    An end only moves later; gaps that were repaired or given up stay so.
+    An end only moves later; gaps that were repaired or given up stay so. Gaps of pairs that do not exist are passed over.
     """
     with driver_connection(conn).cursor() as cursor:
         for pair in sorted({gap.trading_pair_id for gap in gaps}):
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCK, pair))
         for gap in gaps:
-            cursor.execute(
-                _MERGE,
-                {
-                    "pair": gap.trading_pair_id,
-                    "kind": gap.kind,
-                    "interval": gap.interval,
-                    "start": gap.start,
-                    "end": gap.end,
-                    "reason": gap.reason,
-                    "first_id": gap.first_id,
-                    "last_id": gap.last_id,
-                    "detail": gap.detail,
-                },
-            )
+            parameters = {
+                "pair": gap.trading_pair_id,
+                "kind": gap.kind,
+                "interval": gap.interval,
+                "start": gap.start,
+                "end": gap.end,
+                "reason": gap.reason,
+                "first_id": gap.first_id,
+                "last_id": gap.last_id,
+                "detail": gap.detail,
+            }
+            cursor.execute(_MERGE, parameters)
+            if not gap.missed:
+                cursor.execute(_NOTHING_MISSED, parameters)
 
 
 def load_unended_gaps(conn: Connection, exchanges: Sequence[str]) -> list[Gap]:
