@@ -5,18 +5,14 @@ Belongs here: resolving a symbol and a timeframe to a starlisting, and when the 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic
 
 from api_service.database import Database
+from api_service.kept import Kept
 from api_service.problems import ProblemError
 from market_platform.domain.intervals import Interval
 from market_platform.warehouse.chart_queries import ListedPair, load_listed_pairs
-
-LONGEST_AGE_S = 60.0
-UNTRUSTED_AGE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +34,18 @@ class Catalogue:
 
     Args:
         database: where it is read from.
-        trusted: whether `forget` would have been called if the tables had changed; otherwise the list is believed for a
-            second only.
+        trusted: whether `forget` would have been called if the tables had changed.
     """
 
     def __init__(self, database: Database, trusted: Callable[[], bool]) -> None:
-        self._database = database
-        self._trusted = trusted
+        self._kept = Kept(database, load_listed_pairs, trusted)
+        self._listed: list[ListedPair] = []
         self._pairs: dict[str, list[ListedPair]] = {}
         self._series: dict[tuple[str, str | None, str], Series] = {}
-        self._good_until = 0.0
-        self._untrusted_until = 0.0
-        self._changes = 0
-        self._reading = asyncio.Lock()
 
     def forget(self) -> None:
         """The tables changed: read them again before the next answer."""
-        self._changes += 1
-        self._good_until = 0.0
+        self._kept.forget()
 
     async def find(self, symbol: str, interval: Interval, exchange: str | None) -> Series:
         """The starlisting of a symbol (in its one spelling) and interval.
@@ -74,21 +64,11 @@ class Catalogue:
         return series
 
     async def _refresh(self) -> None:
-        now = monotonic()
-        if now < self._good_until and (now < self._untrusted_until or self._trusted()):
-            return
-        async with self._reading:
-            now = monotonic()
-            if now < self._good_until and (now < self._untrusted_until or self._trusted()):
-                return
-            changes = self._changes
-            pairs = await self._database.run(load_listed_pairs)
-            self._pairs, self._series = {}, {}
-            for pair in pairs:
+        listed = await self._kept.get()
+        if listed is not self._listed:
+            self._listed, self._pairs, self._series = listed, {}, {}
+            for pair in listed:
                 self._pairs.setdefault(pair.symbol, []).append(pair)
-            if changes == self._changes:
-                self._good_until = now + LONGEST_AGE_S
-                self._untrusted_until = now + UNTRUSTED_AGE_S
 
     def _resolve(self, symbol: str, interval: Interval, exchange: str | None) -> Series:
         everywhere = self._pairs.get(symbol, [])

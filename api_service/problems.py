@@ -43,10 +43,11 @@ KINDS: Mapping[str, Kind] = {
     "invalid_range": Kind(400, "The range is empty", "Let `from` be at or before `to`."),
     "range_too_large": Kind(400, "The range is too large", "Ask for at most two years, and for more in several calls."),
     "starlisting_inactive": Kind(400, "Not collected any more", "Activate it in the configuration and sync."),
+    "trading_pair_inactive": Kind(400, "Not collected any more", "Activate it in the configuration and sync."),
     "symbol_not_found": Kind(404, "Unknown symbol", "Look into /api/metadata for the symbols there are."),
-    "starlisting_not_found": Kind(
-        404, "No such timeframe for the symbol", "Ask /api/metadata?symbol= which there are."
-    ),
+    "starlisting_not_found": Kind(404, "No such starlisting", "Look into /starlistings, or /api/metadata?symbol=."),
+    "trading_pair_not_found": Kind(404, "No such trading pair", "Look into /starlistings."),
+    "exchange_not_found": Kind(404, "No such exchange", "Look into /starlistings."),
     "not_found": Kind(404, "Nothing is here", "Look into /docs for the paths there are."),
     "method_not_allowed": Kind(405, "The method is not allowed here", "The header Allow names those that are."),
     "validation_error": Kind(422, "The request is not valid", "Correct what `errors` lists."),

@@ -12,8 +12,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 Value = TypeVar("Value")
 
-RangeKey = tuple[int, int, int]
-"""Starlisting id, first and last open time (ms) asked for."""
+RangeKey = tuple[int, ...]
+"""Starlisting id, and what was asked for of it: first and last open time (ms), and for newest rows how many."""
 Token = tuple[int, int]
 
 

@@ -62,14 +62,14 @@ def test_pairs_to_stream_are_the_active_ones_with_an_active_starlisting(warehous
     assert found.starlistings == pair.starlistings
     assert [each.name for each in found.intervals] == ["1m", "1h"]
     assert loaded("oanda", "dukascopy") == ["dukascopy/EURUSD", "oanda/EURUSD"]  # the exchange does not spell BTC
-    with psycopg.connect(warehouse.url, autocommit=True) as conn:
-        conn.execute("UPDATE starlistings SET active = false WHERE id = %s", (pair.starlistings["1m"],))
+    with psycopg.connect(warehouse.url, autocommit=True) as changing:
+        changing.execute("UPDATE starlistings SET active = false WHERE id = %s", (pair.starlistings["1m"],))
         with warehouse.connect() as reading:
             assert list(load_live_pairs(reading, ["oanda"], spelled)[0].starlistings) == ["1h"]
-        conn.execute("UPDATE starlistings SET active = false WHERE id = %s", (pair.starlistings["1h"],))
+        changing.execute("UPDATE starlistings SET active = false WHERE id = %s", (pair.starlistings["1h"],))
     assert loaded("oanda") == []
-    with psycopg.connect(warehouse.url, autocommit=True) as conn:
-        conn.execute("UPDATE exchanges SET active = false WHERE code = 'dukascopy'")
+    with psycopg.connect(warehouse.url, autocommit=True) as changing:
+        changing.execute("UPDATE exchanges SET active = false WHERE code = 'dukascopy'")
     assert loaded("dukascopy") == []
 
 
