@@ -28,6 +28,7 @@ from market_platform.domain.errors import MarketPlatformError
 from market_platform.replay.addresses import Address, bi5_address, json_address
 from market_platform.replay.faults import BadRuleError, FaultBook, parse_rules
 from market_platform.replay.live.clock import ExchangeClock
+from market_platform.replay.live.limits import LiveLimits
 from market_platform.replay.live.routes import live_routes
 from market_platform.replay.live.world import World
 from market_platform.replay.middleware import EMPTY_FLAG, WRONG_TYPES_FLAG, FaultsMiddleware, RequestLog, spoil_types
@@ -45,10 +46,11 @@ def create_app(
     faults: FaultBook | None = None,
     log: RequestLog | None = None,
     world: World | None = None,
+    limits: LiveLimits | None = None,
 ) -> ASGIApp:
     """The application for one source and one world of live markets (by default: seed 7, at the clock's own speed).
 
-    `faults` and `log` may be handed in to be looked at from outside.
+    `faults` and `log` may be handed in to be looked at from outside, `limits` to be other than the exchanges' own.
     """
     book, seen = faults or FaultBook(), log or RequestLog()
     world = world or World(7, ExchangeClock())
@@ -61,7 +63,7 @@ def create_app(
         Route("/dukascopy/v1/instruments/{code}", exchange.instrument),
         Route("/dukascopy/v1/{path:path}", exchange.json_data),
         Route("/dukascopy/datafeed/{path:path}", exchange.bi5_data),
-        *live_routes(world, book, seen),
+        *live_routes(world, book, seen, limits or LiveLimits()),
     ]
     return FaultsMiddleware(Starlette(routes=routes), faults=book, log=seen)
 

@@ -15,6 +15,7 @@ from market_platform.replay.app import create_app
 from market_platform.replay.faults import FaultBook, FaultKind, FaultRule
 from market_platform.replay.generator import GeneratorSource
 from market_platform.replay.live.clock import ExchangeClock
+from market_platform.replay.live.limits import LiveLimits
 from market_platform.replay.live.world import World
 from market_platform.replay.middleware import RequestLog
 from market_platform.replay.server import HOST, bind, make_server
@@ -60,7 +61,12 @@ class RunningReplay:
 
 @contextmanager
 def running_replay(
-    source: ReplaySource | None = None, faults: Iterable[FaultRule] = (), *, world: World | None = None, port: int = 0
+    source: ReplaySource | None = None,
+    faults: Iterable[FaultRule] = (),
+    *,
+    world: World | None = None,
+    limits: LiveLimits | None = None,
+    port: int = 0,
 ) -> Iterator[RunningReplay]:
     """Run the exchange in a thread until the block ends; the same `world` again is the same exchange, restarted.
 
@@ -73,7 +79,7 @@ def running_replay(
     world = world or World(7, ExchangeClock())
     listener = bind(port)
     listener.listen(128)
-    server = make_server(create_app(source or GeneratorSource(7), book, log, world), grace_seconds=1)
+    server = make_server(create_app(source or GeneratorSource(7), book, log, world, limits), grace_seconds=1)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="replay exchange", daemon=True)
     thread.start()
     try:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market_platform.domain.intervals import Interval, bucket_end
 from market_platform.replay.cache import BoundedCache
 from market_platform.replay.live.noise import Ints
 from market_platform.replay.live.tape import MINUTE_MS, Tape, Trades
@@ -83,11 +82,6 @@ class CandleBook:
         self.tape = tape
         self._hours: BoundedCache[int, list[Bar]] = BoundedCache(72, lambda _: 1)
         self._sums: BoundedCache[int, Bar] = BoundedCache(4_096, lambda _: 1)
-
-    def finished(self, interval: Interval, open_ms: int) -> Bar:
-        """The candle of a bucket that is over."""
-        end_ms = bucket_end(open_ms, interval)
-        return self.until(open_ms, end_ms, end_ms)
 
     def until(self, open_ms: int, end_ms: int, until_ms: int) -> Bar:
         """The candle of a bucket with the trades that are earlier than `until_ms`."""

@@ -73,6 +73,11 @@ class Hub:
         self._at_ms = 0
         self._workers = ThreadPoolExecutor(1, "replay candles")
 
+    @property
+    def at_ms(self) -> int:
+        """Until when subscribers have been told what happened."""
+        return self._at_ms
+
     def open(self, outlet: Outlet) -> None:
         """Let an outlet be flushed at every beat."""
         self._outlets.add(outlet)

@@ -181,18 +181,19 @@ class Outlet:
             case FaultKind.SERVER_SHUTDOWN:
                 if self._farewell is not None:
                     self._waiting.append(self._farewell())
-                self._after(seconds, lambda: self.end(End.CUT))
+                self.after(seconds, lambda: self.end(End.CUT))
             case FaultKind.HALF_OPEN:
                 self._silent = True
                 self._transport.pause_reading()
-                self._after(seconds, self.abort)
+                self.after(seconds, self.abort)
             case FaultKind.PING_TIMEOUT:
                 self._transport.pause_reading()
-                self._after(seconds, self._transport.resume_reading)
+                self.after(seconds, self._transport.resume_reading)
             case _:
                 self._late_until = self._loop.time() + seconds
 
-    def _after(self, seconds: float, act: Callable[[], None]) -> None:
+    def after(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something later, unless the connection is over by then."""
         self._timers.append(self._loop.call_later(seconds, act))
 
 

@@ -21,7 +21,7 @@ class Contract:
         self._tape = tape
         market = tape.market
         name = (market.venue, market.symbol)
-        self._funding = PricePath(key(*name, "funding"), 10_000.0, 0.4)
+        self._funding = PricePath(key(*name, "funding"), 10_000.0, 0.12)
         self._interest = PricePath(
             key(*name, "open interest"), float(market.open_interest * 10**market.lot_scale), 0.05
         )

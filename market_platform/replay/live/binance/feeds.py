@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from market_platform.domain.intervals import Interval, bucket_end, bucket_start, parse_interval
 from market_platform.replay.live.binance.contracts import Contract, next_funding_ms
 from market_platform.replay.live.binance.texts import Texts, agg_row, part_ids, parts_of
 from market_platform.replay.live.candles import HOUR_MS, Bar, CandleBook, flat_bar
+from market_platform.replay.live.grids import BINANCE_GRIDS, Grid
 from market_platform.replay.live.hub import Feed, Slice
 from market_platform.replay.live.markets import Market
 
 KLINE_PUSH_MS = 2_000
-INTERVALS = ("1m", "5m", "15m", "30m", "1h", "4h", "12h", "1d", "1w", "1M")
 _STREAM = re.compile(
     r"(?P<symbol>[a-z0-9]+)@(?P<kind>aggTrade|trade|bookTicker|kline|markPrice)(?:_(?P<interval>\w+)|(?P<fast>@1s))?"
 )
@@ -26,7 +25,8 @@ def make_feed(name: str, market: Market, book: CandleBook) -> Feed | None:
         return None
     kind, interval = match["kind"], match["interval"]
     if kind == "kline":
-        return KlineFeed(name, market, book, parse_interval(interval)) if interval in INTERVALS else None
+        grid = BINANCE_GRIDS.get(interval or "")
+        return None if grid is None else KlineFeed(name, market, book, grid)
     if kind == "markPrice":
         return MarkPriceFeed(name, market, book) if market.venue == "binance-usdm" and interval is None else None
     if interval is not None or match["fast"] is not None:
@@ -127,17 +127,17 @@ class BookTickerFeed(_Feed):
 class KlineFeed(_Feed):
     """`<symbol>@kline_<interval>`: every two seconds in which it changed, and once when it has closed."""
 
-    def __init__(self, name: str, market: Market, book: CandleBook, interval: Interval) -> None:
+    def __init__(self, name: str, market: Market, book: CandleBook, grid: Grid) -> None:
         super().__init__(name, market, book)
-        self._interval = interval
+        self._grid = grid
         self._bar: Bar | None = None
         self._pushed_ms = 0
         self._pushed_count = -1
 
     def start(self, at_ms: int) -> Callable[[], None] | None:
         """Take up the candle that forms; one of many hours needs their sums first."""
-        open_ms = bucket_start(at_ms, self._interval)
-        end_ms = bucket_end(open_ms, self._interval)
+        open_ms = self._grid.start(at_ms)
+        end_ms = self._grid.end(open_ms)
         if self._bar is None and at_ms - open_ms > HOUR_MS:
             return self._first(open_ms, end_ms, at_ms)
         self._bar = self._book.until(open_ms, end_ms, at_ms)
@@ -171,7 +171,7 @@ class KlineFeed(_Feed):
 
     def _next(self, bar: Bar) -> Bar:
         self._pushed_count = -1
-        end_ms = bucket_end(bar.end_ms, self._interval)
+        end_ms = self._grid.end(bar.end_ms)
         return flat_bar(bar.end_ms, end_ms, bar.close, bar.first_id + bar.count)
 
     def _text(self, bar: Bar, event_ms: int, *, closed: bool) -> bytes:
@@ -179,7 +179,7 @@ class KlineFeed(_Feed):
         first, last, count = part_ids(self._tape, bar)
         return (
             f'{{"e":"kline","E":{event_ms},"s":"{symbol}","k":{{"t":{bar.open_ms},"T":{bar.end_ms - 1},"s":"{symbol}",'
-            f'"i":"{self._interval.name}","f":{first},"L":{last},"o":"{texts.price(bar.open)}",'
+            f'"i":"{self._grid.name}","f":{first},"L":{last},"o":"{texts.price(bar.open)}",'
             f'"c":"{texts.price(bar.close)}","h":"{texts.price(bar.high)}","l":"{texts.price(bar.low)}",'
             f'"v":"{texts.size(bar.lots)}","n":{count},"x":{"true" if closed else "false"},'
             f'"q":"{texts.quote(bar.quote)}","V":"{texts.size(bar.buy_lots)}","Q":"{texts.quote(bar.buy_quote)}","B":"0"}}}}'

@@ -16,15 +16,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from market_platform.domain.intervals import Interval, bucket_end, bucket_start, parse_interval
 from market_platform.replay.live.binance.contracts import Contract, next_funding_ms
-from market_platform.replay.live.binance.feeds import INTERVALS
-from market_platform.replay.live.binance.limits import WeightMeter
 from market_platform.replay.live.binance.texts import SPOT_PLACES, Texts, agg_row, decimal, parts_of, rest_kline
 from market_platform.replay.live.candles import CandleBook
+from market_platform.replay.live.grids import BINANCE_GRIDS, Grid
 from market_platform.replay.live.history import listed_from_ms
 from market_platform.replay.live.markets import Market, Venue
 from market_platform.replay.live.tape import MINUTE_MS, Tape
+from market_platform.replay.live.weights import WeightMeter
 from market_platform.replay.live.world import World
 
 HOUR_MS = 3_600_000
@@ -41,29 +40,28 @@ class RestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What requests weigh on one side, and how many rows of candles and trades a page may have."""
+    """What requests weigh on one side, and how many candles a page may have."""
 
     klines: int
     agg_trades: int
     trades: int
     kline_rows: int
-    limit: int
 
 
 WEIGHTS: dict[Venue, Weights] = {
-    "binance-spot": Weights(klines=2, agg_trades=4, trades=25, kline_rows=1000, limit=6000),
-    "binance-usdm": Weights(klines=5, agg_trades=20, trades=20, kline_rows=1500, limit=2400),
+    "binance-spot": Weights(klines=2, agg_trades=4, trades=25, kline_rows=1000),
+    "binance-usdm": Weights(klines=5, agg_trades=20, trades=20, kline_rows=1500),
 }
 
 
 class BinanceRest:
     """The endpoints of one side."""
 
-    def __init__(self, world: World, venue: Venue, limit: int | None = None) -> None:
+    def __init__(self, world: World, venue: Venue, limit: int) -> None:
         self._world = world
         self._venue: Venue = venue
         self._weights = WEIGHTS[venue]
-        self.meter = WeightMeter(limit or self._weights.limit, time.monotonic)
+        self.meter = WeightMeter(limit, time.monotonic)
 
     def routes(self, root: str) -> list[Route]:
         """Where they are."""
@@ -104,13 +102,13 @@ class BinanceRest:
 
     def _klines(self, request: Request) -> bytes:
         market, book = self._market(request)
-        name = request.query_params.get("interval", "")
-        if name not in INTERVALS:
+        grid = BINANCE_GRIDS.get(request.query_params.get("interval", ""))
+        if grid is None:
             raise RestError(-1120, "Invalid interval.")
-        interval, now = parse_interval(name), self._world.clock.now_ms()
+        now = self._world.clock.now_ms()
         limit = min(_number(request, "limit") or 500, self._weights.kline_rows)
         start, end = _number(request, "startTime"), _number(request, "endTime")
-        opens = _opens(interval, start, now if end is None else min(end, now), limit, listed_from_ms(now))
+        opens = _opens(grid, start, now if end is None else min(end, now), limit, listed_from_ms(now))
         texts = Texts(market)
         rows = [
             rest_kline(book.tape, texts, book.until(open_ms, end_ms, min(end_ms, now))) for open_ms, end_ms in opens
@@ -236,19 +234,19 @@ def _number(request: Request, name: str) -> int | None:
     return int(text)
 
 
-def _opens(interval: Interval, start: int | None, last_ms: int, limit: int, oldest_ms: int) -> list[tuple[int, int]]:
+def _opens(grid: Grid, start: int | None, last_ms: int, limit: int, oldest_ms: int) -> list[tuple[int, int]]:
     """The buckets that open in [start, last], from the first on; without a start, the last ones."""
     made: list[tuple[int, int]] = []
     if start is None:
-        at = bucket_start(last_ms, interval)
+        at = grid.start(last_ms)
         while len(made) < limit and at >= oldest_ms:
-            made.append((at, bucket_end(at, interval)))
-            at = bucket_start(at - 1, interval)
+            made.append((at, grid.end(at)))
+            at = grid.start(at - 1)
         return made[::-1]
-    at = bucket_start(max(start, oldest_ms), interval)
-    at = at if at >= max(start, oldest_ms) else bucket_end(at, interval)
+    at = grid.start(max(start, oldest_ms))
+    at = at if at >= max(start, oldest_ms) else grid.end(at)
     while len(made) < limit and at <= last_ms:
-        made.append((at, bucket_end(at, interval)))
+        made.append((at, grid.end(at)))
         at = made[-1][1]
     return made
 

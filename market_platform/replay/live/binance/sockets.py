@@ -34,8 +34,8 @@ _OF_SIDE: dict[Side, tuple[str, ...]] = {
 class SocketLimits:
     """Streams a connection may have, and messages a second a client may send."""
 
-    streams: int = 1024
-    messages_per_s: int = 5
+    streams: int
+    messages_per_s: int
 
 
 class BinanceSocket:

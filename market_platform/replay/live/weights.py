@@ -1,4 +1,4 @@
-"""Binance's request weights. Belongs here: counting them by the minute. Does not: what a request weighs."""
+"""Request weights. Belongs here: counting them by the minute. Does not: what a request weighs."""
 
 from __future__ import annotations
 
