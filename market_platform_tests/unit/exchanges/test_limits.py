@@ -1,0 +1,64 @@
+"""Limits counted by address: never more than the share a minute, and pauses kept by everybody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from market_platform.domain.errors import RateLimitedError
+from market_platform.exchanges.limits import WeightBudget
+
+
+def run(scenario: Callable[[WeightBudget], Awaitable[None]], weight_a_minute: float = 100.0) -> None:
+    async def within_loop() -> None:
+        await scenario(WeightBudget(weight_a_minute))
+
+    asyncio.run(within_loop())
+
+
+def test_half_of_the_share_goes_at_once_and_no_more() -> None:
+    async def scenario(budget: WeightBudget) -> None:
+        for _ in range(4):
+            await budget.take(10, "x")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await budget.take(10, "x")
+
+    run(scenario)
+
+
+def test_nothing_goes_during_a_pause_and_the_longest_counts() -> None:
+    async def scenario(budget: WeightBudget) -> None:
+        budget.pause(60)
+        budget.pause(1)
+        with pytest.raises(RateLimitedError, match=r"candles: the exchange wants a pause of (60|59)") as caught:
+            await budget.take(1, "candles")
+        assert caught.value.retry_after is not None
+        assert 50 < caught.value.retry_after <= 60
+
+    run(scenario)
+
+
+def test_what_waited_for_its_turn_learns_of_a_pause() -> None:
+    async def scenario(budget: WeightBudget) -> None:
+        await budget.take(40, "x")
+        waiting = asyncio.create_task(budget.take(0.01, "waiting"))
+        await asyncio.sleep(0)
+        budget.pause(60)
+        with pytest.raises(RateLimitedError, match="waiting"):
+            await waiting
+
+    run(scenario)
+
+
+def test_the_exchange_s_own_count_stops_us_at_our_share() -> None:
+    async def scenario(budget: WeightBudget) -> None:
+        budget.used(79, 30)
+        await budget.take(1, "x")
+        budget.used(80, 30)
+        with pytest.raises(RateLimitedError):
+            await budget.take(1, "x")
+
+    run(scenario)
