@@ -155,7 +155,7 @@ def test_the_candle_after_the_range_proves_its_last_one_closed_whatever_our_cloc
 def test_without_a_later_one_a_candle_is_closed_when_it_ended_some_seconds_ago() -> None:
     silent = Hyperliquid(newest_ms=NOW_MS - 60_000)
     assert len(minutes(silent, -3, 0, now=NOW)) == 3
-    assert len(minutes(silent, -3, 0, now=NOW - timedelta(seconds=27))) == 2
+    assert len(minutes(silent, -3, 0, now=NOW - timedelta(seconds=29))) == 2
 
 
 def test_a_start_between_candles_begins_with_the_next_one() -> None:

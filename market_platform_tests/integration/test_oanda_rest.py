@@ -14,12 +14,13 @@ import stamina
 from market_platform.domain.clock import from_ms, to_ms
 from market_platform.domain.errors import (
     BadPayloadError,
-    ConfigError,
+    ExchangeError,
     ExchangeUnavailableError,
     HistoryGoneError,
     MarketPlatformError,
     RateLimitedError,
     UnknownSymbolError,
+    is_retryable,
 )
 from market_platform.domain.events import Candle
 from market_platform.domain.intervals import INTERVALS, Interval, bucket_end, bucket_start, parse_interval
@@ -197,10 +198,10 @@ def test_it_waits_when_told_to_and_asks_again_after_a_failure() -> None:
         (Reply(status=202), ExchangeUnavailableError, "HTTP 202"),
         (
             json_reply({"errorMessage": "Insufficient authorization"}, status=401),
-            ConfigError,
+            ExchangeError,
             "OANDA_API_KEY.*Insufficient",
         ),
-        (json_reply({"errorMessage": "Forbidden"}, status=403), ConfigError, "OANDA_ACCOUNT_ID"),
+        (json_reply({"errorMessage": "Forbidden"}, status=403), ExchangeError, "OANDA_ACCOUNT_ID"),
         (
             json_reply({"errorMessage": "Invalid value specified for 'instrument'"}, status=400),
             UnknownSymbolError,
@@ -221,8 +222,9 @@ def test_failures_that_stay_are_told_apart(fault: Reply, kind: type[MarketPlatfo
 def test_a_wrong_key_is_not_tried_again() -> None:
     server = Oanda()
     server.faults = [Reply(status=401)]
-    with pytest.raises(ConfigError):
+    with pytest.raises(ExchangeError) as raised:
         minutes(server, -3, 0)
+    assert not is_retryable(raised.value)
     assert len(server.asked) == 1
 
 

@@ -22,4 +22,4 @@ class HyperliquidConfig:
     request_timeout_s: float = 20.0
     attempts: int = 5
     user_agent: str = field(default_factory=honest_user_agent)
-    settle_ms: int = 5_000
+    settle_ms: int = 2_000

@@ -12,7 +12,7 @@ from functools import partial
 from market_platform.domain.clock import from_ms
 from market_platform.domain.errors import (
     BadPayloadError,
-    ConfigError,
+    ExchangeError,
     HistoryGoneError,
     MarketPlatformError,
     UnknownSymbolError,
@@ -45,7 +45,7 @@ def refusal(status: int, body: bytes, what: str) -> MarketPlatformError | None:
     """What a 4xx means, in OANDA's own words where it has some."""
     told = wire.refusal(body) or body[:200].decode(errors="replace")
     if status in (401, 403):
-        return ConfigError(f"{what}: OANDA refuses OANDA_API_KEY or OANDA_ACCOUNT_ID (HTTP {status}: {told})")
+        return ExchangeError(f"{what}: OANDA refuses OANDA_API_KEY or OANDA_ACCOUNT_ID (HTTP {status}: {told})")
     if status == 404 or (status == 400 and "instrument" in told):
         return UnknownSymbolError(f"{what}: OANDA does not know it (HTTP {status}: {told})")
     if status == 400:
@@ -65,7 +65,7 @@ class OandaRest:
 
         Raises:
             UnknownSymbolError: OANDA has no such instrument.
-            ConfigError: it refuses the key or the account.
+            ExchangeError: it refuses the key or the account; asking again can't help.
         """
         found: dict[int, Candle] = {}
         cursor = first_open(start_ms, interval)

@@ -13,6 +13,8 @@ from market_platform.domain.intervals import INTERVALS
 from market_platform.domain.live import CandlesFrom, Channel, LivePair, Subscription
 from market_platform.exchanges.hyperliquid.dialect import HyperliquidDialect
 from market_platform.exchanges.live import StreamDialect, all_events
+from market_platform.exchanges.registry import live_exchange
+from market_platform.settings import load_settings
 from market_platform_tests.unit.exchanges.hyperliquid.test_hyperliquid_wire import (
     CANDLE,
     CONTEXT,
@@ -132,3 +134,10 @@ def test_every_recorded_line_is_understood() -> None:
 def subscriptions_of(numbers: range) -> list[Subscription]:
     """Eleven of each pair: weeks are not subscribed to."""
     return [each for number in numbers for each in DIALECT.subscriptions(pair(number, f"C{number}"))]
+
+
+def test_the_settings_say_where_it_is() -> None:
+    for market, url in (("live", "wss://api.hyperliquid.xyz/ws"), ("replay", "ws://127.0.0.1:8190/hyperliquid/ws")):
+        settings = load_settings(market=market, replay_port=8190, hyperliquid_stream_url=None)
+        exchange = live_exchange("hyperliquid", settings)
+        assert [plan.url for plan in exchange.dialect.plan(exchange.dialect.subscriptions(pair(1)))] == [url]
