@@ -12,24 +12,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, localcontext
+from decimal import DecimalException
 
 import numpy as np
 
 from market_platform.domain.errors import BadPayloadError
 from market_platform.domain.events import Trade
 from market_platform.domain.ticks import Ints, narrowed
+from market_platform.domain.units import MAX_TIME_MS, exact_units, finer_units, least_scale
 
 MAX_UNITS = 2**62
 """Ids and units stay below this."""
-MAX_SCALE = 18
-"""Digits after the point at most; what the warehouse holds too."""
 SELL, BUY = 0, 1
 """Values of the side column: the side of the order that took."""
 UNKNOWN_ID = -1
 """In `first_id` and `last_id`: the exchange does not say."""
-
-_EXACT = Context(prec=80, traps=[Inexact, InvalidOperation])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,8 +63,8 @@ class Trades:
             BadPayloadError: naming the trade that is out of bounds, or whose price or quantity is not above zero.
         """
         try:
-            price, price_scale = _units([trade.price for trade in trades])
-            quantity, quantity_scale = _units([trade.quantity for trade in trades])
+            price, price_scale = exact_units([trade.price for trade in trades])
+            quantity, quantity_scale = exact_units([trade.quantity for trade in trades])
             made = cls(
                 _ids(trade.trade_id for trade in trades),
                 _ids(trade.time_ms for trade in trades),
@@ -98,8 +95,8 @@ class Trades:
 
     def canonical(self) -> Trades:
         """The same trades at the smallest scales that hold every digit."""
-        price, price_scale = _least_scale(self.price, self.price_scale)
-        quantity, quantity_scale = _least_scale(self.quantity, self.quantity_scale)
+        price, price_scale = least_scale(self.price, self.price_scale)
+        quantity, quantity_scale = least_scale(self.quantity, self.quantity_scale)
         return replace(self, price=price, quantity=quantity, price_scale=price_scale, quantity_scale=quantity_scale)
 
     def with_scales(self, price_scale: int, quantity_scale: int) -> Trades:
@@ -108,8 +105,8 @@ class Trades:
         Raises:
             BadPayloadError: a price or quantity is too large to be counted in such fine units.
         """
-        price = _finer(self.price, self.price_scale, price_scale, "prices")
-        quantity = _finer(self.quantity, self.quantity_scale, quantity_scale, "quantities")
+        price = finer_units(self.price, self.price_scale, price_scale, MAX_UNITS, "prices")
+        quantity = finer_units(self.quantity, self.quantity_scale, quantity_scale, MAX_UNITS, "quantities")
         return replace(self, price=price, quantity=quantity, price_scale=price_scale, quantity_scale=quantity_scale)
 
     def between(self, start_ms: int, end_ms: int) -> Trades:
@@ -170,45 +167,12 @@ def _is_within_bounds(trades: Trades) -> bool:
     low_enough = all(int(column.max()) < MAX_UNITS for column in trades.columns)
     positive = int(trades.price.min()) > 0 and int(trades.quantity.min()) > 0
     least_inner = min(int(trades.first_id.min()), int(trades.last_id.min()))
-    return low_enough and positive and int(trades.trade_id.min()) >= 0 and least_inner >= UNKNOWN_ID
+    possible = int(trades.time.min()) >= 0 and int(trades.time.max()) < MAX_TIME_MS
+    return low_enough and positive and possible and int(trades.trade_id.min()) >= 0 and least_inner >= UNKNOWN_ID
 
 
 def _ids(values: Iterable[int]) -> Ints:
     return np.fromiter(values, np.int64)
-
-
-def _units(values: Sequence[Decimal]) -> tuple[Ints, int]:
-    """Exact units at the scale of the finest value, which is that of their exact sum."""
-    with localcontext(_EXACT):
-        exponent = sum(values, Decimal(0)).as_tuple().exponent
-        if not isinstance(exponent, int) or exponent < -80:
-            raise OverflowError
-        scale = max(0, -exponent)
-        factor = Decimal(10) ** scale
-        units = [int(value * factor) for value in values]
-    while scale > MAX_SCALE:
-        if any(unit % 10 for unit in units):
-            raise OverflowError
-        units, scale = [unit // 10 for unit in units], scale - 1
-    return np.array(units, np.int64), scale
-
-
-def _least_scale(units: Ints, scale: int) -> tuple[Ints, int]:
-    while scale and not (units % 10).any():
-        units, scale = units // 10, scale - 1
-    return units, scale
-
-
-def _finer(units: Ints, scale: int, wanted: int, what: str) -> Ints:
-    if wanted == scale:
-        return units
-    if wanted < scale:
-        raise ValueError(f"scale {wanted} is coarser than {scale}")
-    factor = 10 ** (wanted - scale)
-    if int(units.max(initial=0)) * factor >= MAX_UNITS:
-        raise BadPayloadError(f"{what} at scale {scale} are too large to be counted at scale {wanted}")
-    finer: Ints = units * factor
-    return finer
 
 
 def _problem(trades: Sequence[Trade]) -> str:
