@@ -6,7 +6,6 @@ Belongs here: how much may be asked now, and the pauses an exchange ordered. Doe
 from __future__ import annotations
 
 import asyncio
-from weakref import WeakKeyDictionary
 
 from aiolimiter import AsyncLimiter
 
@@ -55,15 +54,15 @@ class WeightBudget:
             raise RateLimitedError(f"{what}: the exchange wants a pause of {left:.1f} s more", retry_after=left)
 
 
-_budgets: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, WeightBudget]] = WeakKeyDictionary()
+_budgets: dict[asyncio.AbstractEventLoop, dict[str, WeightBudget]] = {}
 
 
-def shared_budget(base_url: str, weight: float, window_s: float = _WINDOW_S) -> WeightBudget:
-    """The budget of an exchange's API in the running event loop: the same one whoever asks, gone with the loop.
+def shared_budget(base_url: str, weight_a_minute: float) -> WeightBudget:
+    """The budget of an exchange's API in the running event loop: the same one whoever asks.
 
     An exchange counts by address, so whatever in this process asks it must count together; a process has one event loop
-    that talks with exchanges.
+    that talks with exchanges. Budgets of loops that are closed are forgotten.
     """
-    return _budgets.setdefault(asyncio.get_running_loop(), {}).setdefault(
-        base_url, WeightBudget(weight, window_s=window_s)
-    )
+    for loop in [each for each in _budgets if each.is_closed()]:
+        del _budgets[loop]
+    return _budgets.setdefault(asyncio.get_running_loop(), {}).setdefault(base_url, WeightBudget(weight_a_minute))

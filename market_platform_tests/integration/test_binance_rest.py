@@ -25,7 +25,6 @@ from market_platform.domain.live import LivePair
 from market_platform.exchanges.binance import rest as rest_module
 from market_platform.exchanges.binance.config import BinanceConfig
 from market_platform.exchanges.binance.rest import BinanceRest
-from market_platform.exchanges.limits import shared_budget
 from market_platform_tests.fixtures.scripted_exchange import Reply, ScriptedExchange, json_reply
 
 Result = TypeVar("Result")
@@ -421,14 +420,6 @@ def test_no_server_at_all() -> None:
 
     with pytest.raises(ExchangeUnavailableError, match="check the network"):
         asyncio.run(run())
-
-
-def test_one_budget_for_a_base_url() -> None:
-    async def run() -> None:
-        assert shared_budget("https://a", 100) is shared_budget("https://a", 100)
-        assert shared_budget("https://a", 100) is not shared_budget("https://b", 100)
-
-    asyncio.run(run())
 
 
 def test_an_answer_that_never_comes() -> None:

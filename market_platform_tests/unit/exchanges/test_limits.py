@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from market_platform.domain.errors import RateLimitedError
-from market_platform.exchanges.limits import WeightBudget
+from market_platform.exchanges.limits import WeightBudget, _budgets, shared_budget
 
 
 def run(scenario: Callable[[WeightBudget], Awaitable[None]], weight_a_minute: float = 100.0) -> None:
@@ -62,3 +62,15 @@ def test_the_exchange_s_own_count_stops_us_at_our_share() -> None:
             await budget.take(1, "x")
 
     run(scenario)
+
+
+def test_whoever_asks_for_an_api_shares_its_budget_while_the_loop_lives() -> None:
+    async def ask() -> None:
+        budget = shared_budget("https://a", 100)
+        await budget.take(1, "x")
+        assert shared_budget("https://a", 100) is budget
+        assert shared_budget("https://b", 100) is not budget
+        assert len(_budgets) == 1
+
+    asyncio.run(ask())
+    asyncio.run(ask())
