@@ -57,7 +57,7 @@ class WeightBudget:
 _budgets: dict[asyncio.AbstractEventLoop, dict[str, WeightBudget]] = {}
 
 
-def shared_budget(base_url: str, weight_a_minute: float) -> WeightBudget:
+def shared_budget(base_url: str, weight: float, window_s: float = _WINDOW_S) -> WeightBudget:
     """The budget of an exchange's API in the running event loop: the same one whoever asks.
 
     An exchange counts by address, so whatever in this process asks it must count together; a process has one event loop
@@ -65,4 +65,5 @@ def shared_budget(base_url: str, weight_a_minute: float) -> WeightBudget:
     """
     for loop in [each for each in _budgets if each.is_closed()]:
         del _budgets[loop]
-    return _budgets.setdefault(asyncio.get_running_loop(), {}).setdefault(base_url, WeightBudget(weight_a_minute))
+    budgets = _budgets.setdefault(asyncio.get_running_loop(), {})
+    return budgets.setdefault(base_url, WeightBudget(weight, window_s=window_s))

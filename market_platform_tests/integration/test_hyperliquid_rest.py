@@ -266,6 +266,25 @@ def test_no_answer_in_time_is_a_failure() -> None:
         minutes(server, -3, 0, call_budget_s=0.3)
 
 
+def test_all_of_a_process_together_stay_within_the_weight_of_an_address() -> None:
+    """Half of our share of 1,200 may go at once: four answers of 5,000 candles at 103 each, and no fifth."""
+    here = bucket_start(NOW_MS, MINUTE)
+
+    async def run() -> int:
+        async with AnsweringExchange(Hyperliquid(listed_ms=here - 600_000)) as running:
+            config = HyperliquidConfig(rest_url=running.url)
+            hasty = HyperliquidConfig(rest_url=running.url, call_budget_s=0.5)
+            async with HyperliquidExchange(config, clock=lambda: NOW).rest() as rest:
+                for _ in range(4):
+                    await rest.candles(BTC, MINUTE, here - 4999 * 60_000, here)
+            async with HyperliquidExchange(hasty, clock=lambda: NOW).rest() as rest:
+                with pytest.raises(ExchangeUnavailableError, match="waiting for the exchange's limit included"):
+                    await rest.candles(BTC, MINUTE, here - 4999 * 60_000, here)
+            return len(running.questions)
+
+    assert asyncio.run(run()) <= 6
+
+
 def test_a_coin_that_does_not_exist_is_never_asked_for() -> None:
     server = Hyperliquid()
     unknown = LivePair(2, "hyperliquid", "NOPEUSD", "NOPE", "USD", "perps", "NOPE")

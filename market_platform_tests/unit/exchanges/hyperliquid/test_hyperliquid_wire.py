@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
@@ -240,6 +241,24 @@ def test_ten_thousand_damaged_messages_raise_nothing_else() -> None:
         except BadPayloadError:
             refused += 1
     assert 3_000 < refused < 10_000
+
+
+@pytest.mark.parametrize(
+    ("parse", "body"),
+    [
+        (lambda raw: parse_snapshot(raw, "BTC", "5m"), json.dumps([CANDLE, CANDLE]).encode()),
+        (parse_meta, b'{"universe":[{"name":"BTC","szDecimals":5},{"name":"kPEPE","isDelisted":true}]}'),
+    ],
+    ids=["candleSnapshot", "meta"],
+)
+def test_ten_thousand_damaged_bodies_raise_nothing_else(parse: Callable[[bytes], object], body: bytes) -> None:
+    refused = 0
+    for raw in mutated([body], 10_000, seed=9):
+        try:
+            parse(raw)
+        except BadPayloadError:
+            refused += 1
+    assert 1_000 < refused < 10_000
 
 
 def assert_sane(event: Event) -> None:
