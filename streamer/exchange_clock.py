@@ -1,0 +1,40 @@
+"""What time it is at an exchange. Belongs here: the estimate. Does not: whether an event's time makes sense (absurd.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+_WINDOW_MS = 10_000
+
+
+class ExchangeClock:
+    """How far the newest events of the last seconds are ahead of a clock of ours, added to that clock.
+
+    So it is right whatever our own clock says, follows a replay at any speed, and forgets an event from the future.
+    `now_ms` is our time in ms, used before the first event; `monotonic` is in seconds.
+    """
+
+    def __init__(self, now_ms: Callable[[], int], monotonic: Callable[[], float]) -> None:
+        self._now_ms = now_ms
+        self._monotonic = monotonic
+        self._window_ends = 0
+        self._ahead: int | None = None
+        self._ahead_before: int | None = None
+
+    def saw(self, event_ms: int) -> None:
+        """An event of that time came just now."""
+        here = int(self._monotonic() * 1000)
+        if here >= self._window_ends:
+            self._ahead_before = self._ahead if here < self._window_ends + _WINDOW_MS else None
+            self._ahead = None
+            self._window_ends = here + _WINDOW_MS
+        ahead = event_ms - here
+        if self._ahead is None or ahead > self._ahead:
+            self._ahead = ahead
+
+    def now(self) -> int:
+        """Its time, ms since the epoch."""
+        if self._ahead is None:
+            return self._now_ms()
+        ahead = self._ahead if self._ahead_before is None else max(self._ahead, self._ahead_before)
+        return int(self._monotonic() * 1000) + ahead

@@ -1,0 +1,102 @@
+"""Which pairs to stream, as the database says now: read at the start, on every hint, and every few seconds anyway.
+
+Belongs here: when to look and what to make of it. Does not: SQL (warehouse/live_pairs.py), connections (supervisor.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from market_platform.domain.errors import ConfigError, WarehouseError
+from market_platform.domain.live import LivePair
+from market_platform.warehouse.engine import Warehouse
+from market_platform.warehouse.live_bus import listen
+from market_platform.warehouse.live_pairs import load_live_pairs
+from streamer.gap_log import GapLog
+
+POLL_S = 15.0
+_RETRY_S = 2.0
+_TOGETHER_S = 0.3
+
+log = structlog.get_logger("streamer")
+
+WireSymbol = Callable[[str, str, str, str], str | None]
+OnPairs = Callable[[Sequence[LivePair]], None]
+
+
+class Pairs:
+    """The pairs of some exchanges. `known_until` says until when candles of a pair are stored."""
+
+    def __init__(
+        self, warehouse: Warehouse, gaps: GapLog, exchanges: Sequence[str], wire: WireSymbol, timeout_s: float
+    ) -> None:
+        self.loaded = asyncio.Event()
+        self.problem: str | None = "the pairs are not known yet"
+        self._warehouse = warehouse
+        self._gaps = gaps
+        self._exchanges = list(exchanges)
+        self._wire = wire
+        self._timeout_s = timeout_s
+        self._hint = asyncio.Event()
+        self._until: dict[int, int] = {}
+        self._pairs: list[LivePair] = []
+        self._refused: set[str] = set()
+
+    def known_until(self, pair: LivePair) -> int | None:
+        """When the newest stored candle of the pair ended as the pair was loaded, in ms; None when there was none."""
+        return self._until.get(pair.id)
+
+    async def run(self, on_pairs: OnPairs) -> None:
+        """Tell of the pairs whenever they change, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen())
+            while True:
+                self._hint.clear()
+                known = await self._look(on_pairs)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_S if known else _RETRY_S):
+                        await self._hint.wait()
+                        await asyncio.sleep(_TOGETHER_S)  # changes come in groups
+
+    async def _look(self, on_pairs: OnPairs) -> bool:
+        try:
+            pairs = await asyncio.to_thread(self._load)
+            fresh = [pair for pair in pairs if pair.id not in {each.id for each in self._pairs}]
+            until: Mapping[int, int] = await self._gaps.last_candle_ends(fresh) if fresh else {}
+        except WarehouseError as error:
+            if self.problem != str(error):
+                log.warning("pairs can't be read", reason=str(error))
+            self.problem = str(error)
+            return False
+        self._until.update(until)
+        self.problem = None
+        if pairs != self._pairs or not self.loaded.is_set():
+            self._pairs = pairs
+            on_pairs(pairs)
+        self.loaded.set()
+        return True
+
+    def _load(self) -> list[LivePair]:
+        with self._warehouse.connect() as conn:
+            return load_live_pairs(conn, self._exchanges, self._spell)
+
+    def _spell(self, exchange: str, coin: str, quote: str, market_type: str) -> str | None:
+        try:
+            return self._wire(exchange, coin, quote, market_type)
+        except ConfigError as error:
+            if str(error) not in self._refused:
+                self._refused.add(str(error))
+                log.warning("pair is left out", exchange=exchange, coin=coin, quote=quote, reason=str(error))
+            return None
+
+    async def _listen(self) -> None:
+        while True:
+            with contextlib.suppress(WarehouseError):
+                async with contextlib.aclosing(listen(self._warehouse.url, "reference", self._timeout_s)) as hints:
+                    async for _ in hints:
+                        self._hint.set()
+            await asyncio.sleep(_RETRY_S)

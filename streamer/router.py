@@ -1,0 +1,356 @@
+"""From events of an exchange's streams to rows, gaps and frames.
+
+Belongs here: which pair an event is of, what goes to the sink, the bus, the gap ledger and the REST side. Does not: what an
+event changes for its pair (pair_state.py), connections (slot.py), storing (the sink).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from market_platform.domain.events import Candle, Funding, OpenInterest, Quote, Trade
+from market_platform.domain.intervals import bucket_start
+from market_platform.domain.live import Channel, LivePair, Subscription
+from market_platform.domain.live_frames import LiveTick
+from market_platform.domain.ranks import CandleRank
+from streamer.absurd import FUTURE_MS, absurdity
+from streamer.connection import Delivery
+from streamer.exchange_clock import ExchangeClock
+from streamer.gap_keeper import GapKeeper, GapKind
+from streamer.pair_state import Outcome, PairState, Traits
+from streamer.refusals import Refusals
+from streamer.sink import DeadLetter, Sink
+from streamer.slot import LossReason
+from streamer.tallies import Tallies
+from streamer.times import Times
+
+_MARGIN_MS = 60_000
+"""How much earlier than its last sign of life a lost stream counts as missed: what was on its way was lost, too."""
+_FRESH_MS = 6 * 3_600_000
+"""How far back a pair begins of which nothing is stored yet."""
+_QUIET_MS = 5_000
+"""How long after an outage the first trade is waited for, to say by its id what was missed."""
+_MAX_TEXT = 65_536
+
+
+class Asked(Protocol):
+    """Takes ranges of candles that the exchange's REST side must say something about."""
+
+    def want(self, pair: LivePair, interval: str, start_ms: int, end_ms: int) -> None:
+        """The candles that open in [start, end) of the pair."""
+        ...
+
+
+class Shows(Protocol):
+    """Takes candles that are not closed, for clients."""
+
+    def candle(self, starlisting_id: int, candle: Candle, event_ms: int) -> None:
+        """The newest state of one."""
+        ...
+
+
+class Router:
+    """All pairs of one exchange. Everything is synchronous; `tick` is to be called a few times a second."""
+
+    def __init__(
+        self,
+        exchange: str,
+        traits: Traits,
+        sink: Sink,
+        keeper: GapKeeper,
+        shows: Shows,
+        asked: Asked,
+        times: Times,
+        clock: ExchangeClock,
+        *,
+        known_until: Callable[[LivePair], int | None],
+        check_future: bool = True,
+    ) -> None:
+        self.exchange = exchange
+        self.clock = clock
+        self.tallies = Tallies(times)
+        self.refusals = Refusals(exchange, times)
+        self._traits = traits
+        self._sink = sink
+        self._keeper = keeper
+        self._shows = shows
+        self._asked = asked
+        self._times = times
+        self._known_until = known_until
+        self._check_future = check_future
+        self._pairs: dict[int, PairState] = {}
+        self._back: dict[int, tuple[str, int | None]] = {}
+
+    # -------------------------------------------------------------------------------------------------------------- pairs
+
+    def set_pairs(self, pairs: Iterable[LivePair]) -> None:
+        """The pairs to take events of; of others, events are dropped."""
+        wanted = {pair.id: pair for pair in pairs}
+        gone = set(self._pairs) - set(wanted)
+        for pair_id in gone:
+            state = self._pairs.pop(pair_id)
+            self._flush_pair(state)
+            self._keeper.forget(state.pair, self.clock.now())
+            self._back.pop(pair_id, None)
+        for pair_id, pair in wanted.items():
+            known = self._pairs.get(pair_id)
+            if known is None:
+                self._pairs[pair_id] = PairState(pair, self._traits, self._sink.last_trade_id(pair))
+            elif known.pair != pair:
+                known.describe(pair)
+
+    def lost(
+        self, connection: str, subscriptions: Sequence[Subscription], reason: LossReason, detail: str = ""
+    ) -> None:
+        """Those are missed from now on, and a little longer than that."""
+        now_ms = self.clock.now()
+        for state, mine in self._by_pair(subscriptions):
+            if reason == "intake_stopped":
+                state.forget(self._sink.last_trade_id(state.pair))
+            for kind, channel in _kinds(mine, self._traits, reason):
+                self._lose(connection, state, kind, channel, reason, now_ms, detail)
+            state.lost(mine)
+
+    def _lose(
+        self,
+        connection: str,
+        state: PairState,
+        kind: GapKind,
+        channel: Channel,
+        reason: LossReason,
+        now_ms: int,
+        detail: str,
+    ) -> None:
+        pair, first_id = state.pair, None
+        if reason == "start":
+            known_ms = self._known_until(pair)
+            if known_ms is None and kind != "candles":
+                return  # there never was anything
+            if kind == "trades" and self._sink.last_trade_id(pair) is None:
+                return
+            start_ms = now_ms - _FRESH_MS if known_ms is None else min(known_ms, now_ms)
+        else:
+            start_ms = min(state.seen_ms.get(channel, now_ms), now_ms) - _MARGIN_MS
+            shortest = min(pair.intervals, default=None)
+            start_ms = start_ms if shortest is None else bucket_start(start_ms, shortest)
+        if kind == "trades":
+            first_id = state.next_trade_id
+            if first_id is not None:
+                self._back[pair.id] = (connection, None)
+        self._keeper.lost(connection, pair, kind, start_ms, reason, first_id, detail)
+
+    def live(self, connection: str, subscriptions: Sequence[Subscription]) -> None:
+        """Those are there from now on. Of trades with ids, the first that comes says what was missed."""
+        now_ms = self.clock.now()
+        for state, mine in self._by_pair(subscriptions):
+            state.live(mine, now_ms)
+            for kind, _ in _kinds(mine, self._traits, "start"):
+                if kind == "trades" and state.pair.id in self._back:
+                    self._back[state.pair.id] = (connection, now_ms)
+                else:
+                    self._keeper.found(connection, state.pair, kind, now_ms)
+
+    def _trades_are_back(self, state: PairState, trades: Sequence[Trade]) -> None:
+        """The first trade after an outage: those before it, from the first missing one on, were missed."""
+        connection, _ = self._back.pop(state.pair.id)
+        first_id = self._keeper.first_missing_id(connection, state.pair.id)
+        if first_id is None:
+            return
+        came = min((each.trade_id for each in trades if each.trade_id >= first_id), default=first_id)
+        self._keeper.found(connection, state.pair, "trades", trades[0].time_ms, came - 1)
+        state.told_until = came - 1
+
+    def _by_pair(self, subscriptions: Sequence[Subscription]) -> list[tuple[PairState, list[Subscription]]]:
+        grouped: dict[int, list[Subscription]] = {}
+        for each in subscriptions:
+            grouped.setdefault(each.pair.id, []).append(each)
+        return [(self._pairs[pair_id], mine) for pair_id, mine in grouped.items() if pair_id in self._pairs]
+
+    # ------------------------------------------------------------------------------------------------------------- events
+
+    def receive(self, deliveries: Sequence[Delivery]) -> None:
+        """Events in the order they came.
+
+        Raises:
+            IntakeStoppedError: the sink takes nothing more.
+        """
+        latest_ms = self._times.now_ms() + FUTURE_MS if self._check_future else None
+        now_ms = self.clock.now()
+        touched: dict[int, PairState] = {}
+        for delivery in deliveries:
+            event, subscription = delivery.event, delivery.subscription
+            state = self._pairs.get(subscription.pair.id)
+            if state is None:
+                continue
+            reason = absurdity(event, latest_ms)
+            if reason is not None:
+                self.refuse(subscription.name, reason, delivery.raw)
+                continue
+            touched[subscription.pair.id] = state
+            event_ms = self._take(state, event, now_ms)
+            if event_ms is not None:
+                self.clock.saw(event_ms)
+                self.tallies.event(event_ms, delivery.at)
+            state.seen_ms[subscription.channel] = now_ms
+        for state in touched.values():
+            self._hand_on(state)
+
+    def _take(self, state: PairState, event: object, now_ms: int) -> int | None:
+        """Let the pair know; when the event was, by the exchange's clock."""
+        match event:
+            case Trade():
+                state.trade(event)
+                return event.event_ms or event.time_ms
+            case Quote():
+                state.quote(event, now_ms)
+                return event.time_ms
+            case Candle():
+                state.candle(event, now_ms)
+                return event.event_ms
+            case Funding():
+                state.funding(event, now_ms)
+                return event.time_ms
+            case OpenInterest():
+                state.open_interest(event, now_ms)
+                return event.time_ms
+            case _:
+                return None
+
+    def refuse(self, channel: str, reason: str, raw: bytes) -> None:
+        """A message that can't be used goes to the dead letters."""
+        self.refusals.note(reason)
+        text = raw[:_MAX_TEXT].decode("utf-8", "backslashreplace")
+        self._sink.dead_letter(DeadLetter(self.exchange, channel, reason, text, self._times.now()))
+
+    def asked_for(self, pair: LivePair, rows: Sequence[Candle | Funding | OpenInterest]) -> None:
+        """What the REST side said: closed candles, or the context of the minute.
+
+        Raises:
+            IntakeStoppedError: the sink takes nothing more.
+        """
+        state = self._pairs.get(pair.id)
+        if state is None:
+            return
+        candles = [row for row in rows if isinstance(row, Candle)]
+        for row in rows:
+            if not isinstance(row, Candle):
+                self._take(state, row, self.clock.now())
+        if candles:
+            self._store_candles(state.pair, candles, CandleRank.EXCHANGE)
+        self._hand_on(state)
+
+    # --------------------------------------------------------------------------------------------------------------- time
+
+    def tick(self) -> None:
+        """What follows from time alone.
+
+        Raises:
+            IntakeStoppedError: the sink takes nothing more.
+        """
+        if not self._sink.accepting:
+            return
+        now_ms = self.clock.now()
+        for state in self._pairs.values():
+            state.due(now_ms)
+            first_id = state.unseen_trades(now_ms)
+            if first_id is not None:
+                before_ms = state.seen_ms.get(Channel.TRADES, now_ms) - _MARGIN_MS
+                detail = "a closed candle names trades that never came"
+                self._keeper.within(
+                    state.pair, "trades", before_ms, now_ms, "stale", ids=(first_id, None), detail=detail
+                )
+            self._hand_on(state)
+        for pair_id, (connection, live_ms) in list(self._back.items()):
+            if live_ms is not None and now_ms >= live_ms + _QUIET_MS:
+                del self._back[pair_id]
+                self._keeper.found(connection, self._pairs[pair_id].pair, "trades", now_ms)
+        self.refusals.tell()
+
+    def flush(self) -> None:
+        """Hand on what waits for the end of its minute; before the end of the process.
+
+        Raises:
+            IntakeStoppedError: the sink takes nothing more.
+        """
+        for state in self._pairs.values():
+            self._flush_pair(state)
+
+    def ticks(self) -> list[LiveTick]:
+        """The newest trade and quote of each pair that has another one than when last asked."""
+        found = (state.tick() for state in self._pairs.values())
+        return [tick for tick in found if tick is not None]
+
+    def _flush_pair(self, state: PairState) -> None:
+        state.flush()
+        self._hand_on(state)
+
+    def _hand_on(self, state: PairState) -> None:
+        """Everything that the pair has to say, to those who want to know."""
+        out, pair = state.out, state.pair
+        state.out = Outcome()
+        rows = self.tallies.rows
+        if out.trades:
+            self._sink.trades(pair, out.trades)
+            rows["trades"] += len(out.trades)
+            if pair.id in self._back:
+                self._trades_are_back(state, out.trades)
+        if out.quotes:
+            self._sink.quotes(pair, out.quotes)
+            rows["quotes"] += len(out.quotes)
+        if out.closed:
+            rank = CandleRank.EXCHANGE if self._traits.candles_flagged else CandleRank.LIVE_STREAM
+            self._store_candles(pair, out.closed, rank)
+        if out.built:
+            self._store_candles(pair, out.built, CandleRank.LIVE_STREAM)
+        for minute_ms, funding in out.funding:
+            self._sink.funding(pair, minute_ms, funding)
+            rows["funding_rates"] += 1
+        for minute_ms, open_interest in out.open_interest:
+            self._sink.open_interest(pair, minute_ms, open_interest)
+            rows["open_interest"] += 1
+        for candle in out.forming:
+            starlisting_id = pair.starlistings.get(candle.interval)
+            if starlisting_id is not None:
+                self._shows.candle(starlisting_id, candle, candle.event_ms or self.clock.now())
+        self._tell_missing(state, out)
+
+    def _tell_missing(self, state: PairState, out: Outcome) -> None:
+        pair, now_ms = state.pair, self.clock.now()
+        for interval, start_ms, end_ms in out.missing:
+            self._keeper.within(pair, "candles", start_ms, end_ms, "missing_candle", interval=interval)
+            self.tallies.gaps["missing_candle"] += 1
+        for interval, start_ms, end_ms in out.unconfirmed:
+            self._asked.want(pair, interval, start_ms, end_ms)
+        for hole in out.holes:
+            if state.told_until is not None and hole.last <= state.told_until:
+                continue  # a gap already says so
+            start_ms = min(state.trade_before_hole_ms or now_ms, now_ms)
+            self._keeper.within(pair, "trades", start_ms, now_ms, "id_hole", ids=hole)
+            self.tallies.gaps["id_hole"] += 1
+
+    def _store_candles(self, pair: LivePair, candles: Sequence[Candle], rank: CandleRank) -> None:
+        wanted = [each for each in candles if each.interval in pair.starlistings]
+        if wanted:
+            self._sink.candles(pair, wanted, rank)
+            self.tallies.rows["candles"] += len(wanted)
+
+
+def _kinds(subscriptions: Sequence[Subscription], traits: Traits, reason: LossReason) -> list[tuple[GapKind, Channel]]:
+    """What is missed without those subscriptions, each once."""
+    found: dict[GapKind, Channel] = {}
+    for each in subscriptions:
+        match each.channel:
+            case Channel.TRADES:
+                found["trades"] = each.channel
+                if each.pair.candles_from == "trades":
+                    found["candles"] = each.channel
+            case Channel.CANDLES:
+                found["candles"] = each.channel
+            case Channel.CONTEXT:
+                found["context"] = each.channel
+            case Channel.QUOTES if traits.quotes_are_ticks:
+                found["quotes"] = each.channel
+                if reason == "start" and traits.polls_candles:
+                    found["candles"] = each.channel
+    return list(found.items())

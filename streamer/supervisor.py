@@ -1,0 +1,181 @@
+"""An exchange's streams: which connections there are, for the pairs there are now.
+
+Belongs here: from pairs to connections, checking names, one router, one REST side and its polls. Does not: the life of a
+connection (slot.py), which pairs there are (pairs.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from market_platform.domain.errors import ExchangeError
+from market_platform.domain.live import LivePair
+from market_platform.exchanges.live import LiveExchange, LiveRest
+from streamer.exchange_clock import ExchangeClock
+from streamer.gap_keeper import GapKeeper
+from streamer.gate import Gate
+from streamer.pair_state import Traits
+from streamer.polls import Polls
+from streamer.router import Router, Shows
+from streamer.sink import IntakeStoppedError, Sink
+from streamer.slot import Slot
+from streamer.times import Times
+
+TICK_S = 0.25
+_NAMES_S = 3_600.0
+_ASK_AGAIN_S = 10.0
+
+log = structlog.get_logger("streamer")
+
+
+class ExchangeSupervisor:
+    """One exchange. `set_pairs` may be called at any time; `run` until it is cancelled."""
+
+    def __init__(
+        self,
+        exchange: LiveExchange,
+        rest: LiveRest,
+        sink: Sink,
+        keeper: GapKeeper,
+        shows: Shows,
+        times: Times,
+        *,
+        known_until: Callable[[LivePair], int | None],
+        check_future: bool = True,
+        overlap_s: float | None = None,
+    ) -> None:
+        self.code = exchange.dialect.exchange
+        self.gate = Gate(exchange.dialect.limits, lambda: sink.accepting, times)
+        self.unknown: dict[str, str] = {}
+        self.slots: dict[str, Slot] = {}
+        self.pairs: list[LivePair] = []
+        self._exchange = exchange
+        self._rest = rest
+        self._times = times
+        self._overlap_s = overlap_s
+        self._changed = asyncio.Event()
+        self._wanted: list[LivePair] = []
+        self._names: dict[str, tuple[float, frozenset[str]]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        traits = Traits(
+            trades_by_id=exchange.trade_history == "by_id",
+            candles_flagged=not exchange.confirms_candles,
+            polls_candles=exchange.polls_candles,
+            quotes_are_ticks=exchange.polls_candles,
+        )
+        clock = ExchangeClock(times.now_ms, times.monotonic)
+        self.polls = Polls(rest, clock.now)
+        self.router = Router(
+            self.code,
+            traits,
+            sink,
+            keeper,
+            shows,
+            self.polls,
+            times,
+            clock,
+            known_until=known_until,
+            check_future=check_future,
+        )
+        self.polls.answers = self.router
+
+    def set_pairs(self, pairs: Sequence[LivePair]) -> None:
+        """The pairs to stream from now on."""
+        if list(pairs) != self._wanted:
+            self._wanted = list(pairs)
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Stream until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.polls.run(every_candle=self._exchange.polls_candles))
+                group.create_task(self._tick())
+                group.create_task(self._follow(group))
+        finally:
+            self._finish()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                self.router.tick()
+            except IntakeStoppedError:
+                continue
+
+    def _finish(self) -> None:
+        try:
+            self.router.flush()
+        except IntakeStoppedError:
+            log.warning("the unfinished minute is not kept", exchange=self.code)
+
+    # -------------------------------------------------------------------------------------------------------------- pairs
+
+    async def _follow(self, group: asyncio.TaskGroup) -> None:
+        """Change connections as pairs change; ask again about names that could not be checked."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            pairs = await self._known(self._wanted)
+            await self._apply(group, pairs)
+
+    async def _known(self, pairs: Sequence[LivePair]) -> list[LivePair]:
+        """Those whose names the exchange knows; all when it can't be asked."""
+        known: list[LivePair] = []
+        unknown: dict[str, str] = {}
+        for pair in pairs:
+            names = await self._names_of(pair.market_type, pair.wire)
+            if not names or pair.wire in names:
+                known.append(pair)
+                continue
+            unknown[pair.name] = f"{self.code} knows no {pair.wire!r} among its {pair.market_type} markets"
+            if pair.name not in self.unknown:
+                log.error("pair is left out", pair=pair.name, reason=unknown[pair.name])
+        self.unknown = unknown
+        return known
+
+    async def _names_of(self, market_type: str, wire: str) -> frozenset[str]:
+        """The exchange's names, not much older than an hour, and asked for anew when one is missing."""
+        now = self._times.monotonic()
+        asked_at, names = self._names.get(market_type, (-_NAMES_S, frozenset[str]()))
+        age_s = now - asked_at
+        if age_s >= _NAMES_S or (wire not in names and age_s >= _ASK_AGAIN_S):
+            try:
+                names = await self._rest.known_symbols(market_type) or names
+            except ExchangeError as error:
+                log.warning("names can't be checked", exchange=self.code, market_type=market_type, reason=str(error))
+            self._names[market_type] = (now, names)
+        return names
+
+    async def _apply(self, group: asyncio.TaskGroup, pairs: Sequence[LivePair]) -> None:
+        """Make the connections those of these pairs."""
+        dialect = self._exchange.dialect
+        subscriptions = [each for pair in pairs for each in dialect.subscriptions(pair)]
+        plans = {plan.name: plan for plan in dialect.plan(subscriptions)}
+        before = {(each.pair.id, each.name) for slot in self.slots.values() for each in slot.plan.subscriptions}
+        self.pairs = list(pairs)
+        self.router.set_pairs(pairs)
+        self.polls.set_pairs(pairs)
+        for name, plan in plans.items():
+            added = [each for each in plan.subscriptions if (each.pair.id, each.name) not in before]
+            if added:
+                self.router.lost(name, added, "start")
+            slot = self.slots.get(name)
+            if slot is not None:
+                slot.change(plan)
+                continue
+            slot = self.slots[name] = Slot(
+                plan, dialect, self.router, self.gate, self._times, overlap_s=self._overlap_s
+            )
+            self._tasks[name] = group.create_task(slot.run(), name=f"{self.code} {name}")
+        for name in [name for name in self.slots if name not in plans]:
+            del self.slots[name]
+            task = self._tasks.pop(name)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        log.info(
+            "streaming", exchange=self.code, pairs=len(pairs), connections=len(plans), subscriptions=len(subscriptions)
+        )

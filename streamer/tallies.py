@@ -1,0 +1,30 @@
+"""How much came and how late: counts for health and metrics.
+
+Belongs here: counting. Does not: writing counts anywhere (health.py, metrics.py), the days that Dagster is told of (writer.py).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from streamer.times import Times
+
+
+class Tallies:
+    """Of one exchange. `lag_ms` is from the exchange's clock to ours, smoothed; `last_event_ms` the newest event's time."""
+
+    def __init__(self, times: Times) -> None:
+        self.events = 0
+        self.lag_ms: float | None = None
+        self.last_event_ms: int | None = None
+        self.rows: Counter[str] = Counter()
+        self.gaps: Counter[str] = Counter()
+        self._base_ms = times.now_ms() - times.monotonic() * 1000
+
+    def event(self, event_ms: int, at: float) -> None:
+        """An event of that time came at that monotonic moment."""
+        self.events += 1
+        lag_ms = self._base_ms + at * 1000 - event_ms
+        self.lag_ms = lag_ms if self.lag_ms is None else self.lag_ms + (lag_ms - self.lag_ms) * 0.05
+        if self.last_event_ms is None or event_ms > self.last_event_ms:
+            self.last_event_ms = event_ms
