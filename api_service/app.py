@@ -28,6 +28,8 @@ from api_service.health.routes import router as health
 from api_service.live.routes import live_routes
 from api_service.live.service import LiveService
 from api_service.metadata.routes import router as metadata
+from api_service.metrics.requests import RequestMetrics
+from api_service.metrics.routes import router as metrics
 from api_service.middleware import RequestMiddleware
 from api_service.problems import EXCEPTION_HANDLERS, ProblemBody
 from api_service.routing import get
@@ -95,7 +97,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
         exception_handlers={**EXCEPTION_HANDLERS},
     )
     app.router.routes.extend([*candle_routes(), *row_routes(), *live_routes()])
-    for router in (metadata, starlistings, health, docs):
+    for router in (metadata, starlistings, health, metrics, docs):
         app.include_router(router)
     document: dict[str, Any] = {}
 
@@ -163,5 +165,6 @@ def make_state(database: Database, settings: Settings, clock: Clock) -> State:
         live=live,
         clients=live.clients,
         registry=registry,
+        requests=RequestMetrics(registry),
         clock=clock,
     )

@@ -1,4 +1,4 @@
-"""What happens around every request, as one pure ASGI middleware: request id, security headers, access log, last resort.
+"""What happens around every request, as pure ASGI middleware: request id, security headers, metrics, access log, last resort.
 
 Belongs here: what no resource should think of. Does not: what kinds of problem there are (problems.py).
 """
@@ -23,11 +23,11 @@ _SECURITY = [
     (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'"),
 ]
-_QUIET = {"/livez", "/readyz", "/health"}
+_QUIET = {"/livez", "/readyz", "/health", "/metrics"}
 
 
 class RequestMiddleware:
-    """Gives each request an id (the client's `X-Request-ID`, if it is a plain one), logs it, and answers what nobody caught."""
+    """Gives each request an id (the client's `X-Request-ID`, if it is a plain one), counts and logs it, and answers what nobody caught."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -64,6 +64,8 @@ class RequestMiddleware:
             detail = f"{type(error).__name__}; the log of request {request_id} says more"
             await problem_response("internal_error", detail, scope["path"])(scope, receive, watch)
         finally:
+            took = perf_counter() - began
+            scope["state"]["requests"].answered(scope, status, sent, took)
             log = self._log.debug if scope["path"] in _QUIET and status == 200 else self._log.info
             log(
                 "request",
@@ -71,7 +73,7 @@ class RequestMiddleware:
                 path=scope["path"],
                 status=status,
                 bytes=sent,
-                ms=round((perf_counter() - began) * 1000, 2),
+                ms=round(took * 1000, 2),
                 client=scope["client"][0] if scope.get("client") else None,
             )
 

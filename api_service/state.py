@@ -13,6 +13,7 @@ from api_service.changes import ChangeFeed
 from api_service.database import Database
 from api_service.live.routes import Clients
 from api_service.live.service import LiveService
+from api_service.metrics.requests import RequestMetrics
 from api_service.starlistings.answers import Rows
 from api_service.starlistings.index import StarlistingIndex
 from market_platform.domain.clock import Clock
@@ -30,6 +31,7 @@ class State(TypedDict):
     live: LiveService
     clients: Clients
     registry: CollectorRegistry
+    requests: RequestMetrics
     clock: Clock
 
 

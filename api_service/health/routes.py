@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from api_service.health.schemas import Alive, Health, Ready
-from api_service.problems import problem_responses
+from api_service.health.exchanges import (
+    exchange_health,
+    is_well,
+    load_facts,
+    streamed_exchanges,
+    streamer_health,
+)
+from api_service.health.schemas import Alive, Collector, ExchangeHealth, Health, Ready
+from api_service.problems import ProblemError, problem_responses
 from api_service.routing import get
 from api_service.state import state_of
 from market_platform.domain.errors import SchemaMismatchError, WarehouseUnavailableError
@@ -22,24 +29,52 @@ router = APIRouter(tags=["health"])
     responses={503: {"model": Health, "description": "Unhealthy."}},
 )
 async def get_health(request: Request, response: Response) -> Health:
-    """Healthy, degraded or unhealthy; 503 when unhealthy."""
+    """Healthy, degraded or unhealthy; 503 when unhealthy, which is when the database can't be read."""
     state = state_of(request)
     response.headers["cache-control"] = "no-store"
+    now = state["clock"]()
     listening = state["feed"].trusted
     health = Health(
-        status="healthy" if listening else "degraded",
-        timestamp=state["clock"](),
+        status="healthy",
+        timestamp=now,
         database="connected",
         collectors={},
+        streamers=[],
         change_feed="listening" if listening else "not_listening",
     )
     try:
-        await state["database"].run(check_ready)
+        facts = await state["database"].run(load_facts)
     except (WarehouseUnavailableError, SchemaMismatchError) as error:
         response.status_code = 503
         health.status = "unhealthy"
         health.database = "schema_mismatch" if isinstance(error, SchemaMismatchError) else "disconnected"
+        return health
+    health.streamers = [streamer_health(each, now) for each in facts.streamers]
+    for exchange in streamed_exchanges(facts):
+        health.collectors[exchange] = Collector(**exchange_health(exchange, exchange, facts, now).model_dump())
+    collecting = all(each.status == "healthy" for each in health.collectors.values()) and is_well(health.streamers)
+    if not (listening and collecting):
+        health.status = "degraded"
     return health
+
+
+@get(
+    router,
+    "/health/{exchange}",
+    summary="How an exchange's stream is",
+    operation_id="get_exchange_health",
+    responses=problem_responses(404, 503),
+)
+async def get_exchange_health(request: Request, response: Response, exchange: str) -> ExchangeHealth:
+    """Its connections, lag, stale subscriptions, gaps and dead letters, and what is wrong with them."""
+    state = state_of(request)
+    code = exchange.lower()
+    names = await state["starlistings"].exchanges()
+    if code not in names:
+        raise ProblemError("exchange_not_found", f"there is no exchange {exchange}; there are {', '.join(names)}")
+    facts = await state["database"].run(load_facts)
+    response.headers["cache-control"] = "no-store"
+    return exchange_health(code, names[code], facts, state["clock"]())
 
 
 @get(router, "/livez", summary="Whether the process runs", operation_id="get_livez")

@@ -68,6 +68,7 @@ def test_without_postgres_everything_says_so_quickly_and_comes_back(api: ApiServ
         "timestamp": None,
         "database": "disconnected",
         "collectors": {},
+        "streamers": [],
         "change_feed": "not_listening",
     }
     alive, took = timed(api, "/livez")

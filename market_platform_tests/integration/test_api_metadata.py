@@ -117,7 +117,13 @@ def test_health_of_a_healthy_service(api: ApiServer) -> None:
     assert health.headers["cache-control"] == "no-store"
     body = health.json()
     assert body.pop("timestamp").startswith("20")
-    assert body == {"status": "healthy", "database": "connected", "collectors": {}, "change_feed": "listening"}
+    assert body == {
+        "status": "healthy",
+        "database": "connected",
+        "collectors": {},
+        "streamers": [],
+        "change_feed": "listening",
+    }
     assert api.get("/livez").json() == {"status": "alive"}
     assert api.get("/readyz").json() == {"status": "ready"}
     for path in ("/health", "/livez", "/readyz", "/", "/docs", "/openapi.json", "/problems", "/api/metadata"):

@@ -1,0 +1,160 @@
+"""How each exchange's stream is: what the streamer and the gap ledger wrote, judged.
+
+Belongs here: reading the facts in one go, and the rules of healthy, degraded and unhealthy. Does not: HTTP, SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from api_service.health.schemas import (
+    ConnectionHealth,
+    ExchangeHealth,
+    ExchangeStatus,
+    StreamerHealth,
+)
+from market_platform.warehouse.chart_queries import Connection, check_ready
+from market_platform.warehouse.dead_letters import count_dead_letters
+from market_platform.warehouse.gaps import GapCount, load_open_gap_counts
+from market_platform.warehouse.stream_health import (
+    BreakerState,
+    StreamConnection,
+    StreamState,
+    load_connections,
+    load_stream_states,
+)
+
+SILENT_S = 30.0
+"""The streamer rewrites its rows every few seconds; one that did not for so long is not running."""
+OLD_GAP_S = 900.0
+"""A gap that is open for so long is not being repaired."""
+_DEAD_LETTERS_OF = timedelta(days=1)
+_BREAKERS: tuple[BreakerState, ...] = ("closed", "half_open", "open")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """What Postgres knows of the streams, of one moment as near as makes no difference."""
+
+    connections: Sequence[StreamConnection] = ()
+    streamers: Sequence[StreamState] = ()
+    gaps: Sequence[GapCount] = ()
+    dead_letters: dict[str, int] | None = None
+
+
+async def load_facts(connection: Connection) -> StreamFacts:
+    """The facts; fails as any query would where the API's tables can't be read."""
+    await check_ready(connection)
+    return StreamFacts(
+        await load_connections(connection),
+        await load_stream_states(connection),
+        await load_open_gap_counts(connection),
+        await count_dead_letters(connection, _DEAD_LETTERS_OF),
+    )
+
+
+def streamer_health(state: StreamState, now: datetime) -> StreamerHealth:
+    """A streamer's state as of `now`."""
+    age = _age(state.updated_at, now)
+    return StreamerHealth(
+        name=state.name,
+        running=age is not None and age <= SILENT_S,
+        accepting=state.accepting,
+        alarm=state.alarm,
+        started_at=state.started_at,
+        journal_rows=state.journal_rows,
+        journal_bytes=state.journal_bytes,
+        oldest_pending_age_s=_age(state.oldest_pending_at, now),
+        updated_age_s=age,
+    )
+
+
+def exchange_health(exchange: str, display: str, facts: StreamFacts, now: datetime) -> ExchangeHealth:
+    """An exchange's health as of `now`; `not_streamed` when no streamer ever had a connection to it."""
+    mine = [each for each in facts.connections if each.exchange == exchange]
+    gaps = [each for each in facts.gaps if each.exchange == exchange]
+    oldest_gap = _age(min((each.oldest for each in gaps), default=None), now)
+    connections = [_connection_health(each, now) for each in mine]
+    status, reasons = _judged(connections, oldest_gap)
+    ages = [each.last_message_age_s for each in connections if each.last_message_age_s is not None]
+    return ExchangeHealth(
+        exchange=exchange,
+        exchange_display=display,
+        status=status,
+        reasons=reasons,
+        timestamp=now,
+        connections_total=len(connections),
+        connections_open=sum(each.state == "open" for each in connections),
+        breaker=max((each.breaker for each in mine), key=_BREAKERS.index, default=None),
+        last_message_age_s=min(ages, default=None),
+        last_event_time=max((each.last_event_time for each in mine if each.last_event_time), default=None),
+        lag_ms=max((each.lag_ms for each in mine if each.lag_ms is not None), default=None),
+        subscriptions=sum(each.subscriptions for each in mine),
+        stale_subscriptions=sum(each.stale_subscriptions for each in mine),
+        messages=sum(each.messages for each in mine),
+        dead_letters=sum(each.dead_letters for each in mine),
+        dead_letters_24h=(facts.dead_letters or {}).get(exchange, 0),
+        reconnects=sum(each.reconnects for each in mine),
+        gaps_open=sum(each.open for each in gaps),
+        oldest_gap_age_s=oldest_gap,
+        updated_age_s=max((each.updated_age_s for each in connections if each.updated_age_s is not None), default=None),
+        connections=connections,
+    )
+
+
+def streamed_exchanges(facts: StreamFacts) -> list[str]:
+    """The exchanges that have a connection, sorted."""
+    return sorted({each.exchange for each in facts.connections})
+
+
+def is_well(streamers: Iterable[StreamerHealth]) -> bool:
+    """Whether every streamer runs and takes what comes."""
+    return all(each.running and each.accepting and each.alarm is None for each in streamers)
+
+
+def _connection_health(connection: StreamConnection, now: datetime) -> ConnectionHealth:
+    return ConnectionHealth(
+        name=connection.name,
+        state=connection.state,
+        breaker=connection.breaker,
+        connected_at=connection.connected_at,
+        last_message_age_s=_age(connection.last_message_at, now),
+        last_event_time=connection.last_event_time,
+        lag_ms=connection.lag_ms,
+        subscriptions=connection.subscriptions,
+        stale_subscriptions=connection.stale_subscriptions,
+        messages=connection.messages,
+        dead_letters=connection.dead_letters,
+        reconnects=connection.reconnects,
+        last_error=connection.last_error,
+        updated_age_s=_age(connection.updated_at, now),
+        details=dict(connection.details),
+    )
+
+
+def _judged(connections: Sequence[ConnectionHealth], oldest_gap_s: float | None) -> tuple[ExchangeStatus, list[str]]:
+    if not connections:
+        return "not_streamed", ["no streamer has a connection to it"]
+    reasons: list[str] = []
+    for each in connections:
+        if each.updated_age_s is None or each.updated_age_s > SILENT_S:
+            reasons.append(f"{each.name}: the streamer has not written its state for {each.updated_age_s or 0:.0f} s")
+        elif each.state != "open":
+            because = f": {each.last_error}" if each.last_error else ""
+            reasons.append(f"{each.name} is {each.state}{because}")
+        if each.breaker != "closed":
+            reasons.append(f"{each.name}: the circuit breaker is {each.breaker}")
+        if each.stale_subscriptions:
+            reasons.append(f"{each.name}: {each.stale_subscriptions} of {each.subscriptions} subscriptions are stale")
+    alive = [each for each in connections if each.state == "open" and (each.updated_age_s or 0) <= SILENT_S]
+    if oldest_gap_s is not None and oldest_gap_s > OLD_GAP_S:
+        reasons.append(f"a gap is open for {oldest_gap_s:.0f} s; `market-platform gaps` lists them")
+    if not alive:
+        return "unhealthy", reasons
+    return ("degraded" if reasons else "healthy"), reasons
+
+
+def _age(moment: datetime | None, now: datetime) -> float | None:
+    return None if moment is None else round(max((now - moment).total_seconds(), 0.0), 3)
