@@ -8,6 +8,7 @@ Belongs here: routes and what is common to all answers. Does not: bodies (source
     /healthz                 what is served, and the live exchanges' time
     /_faults                 GET, POST, DELETE: misbehaviour on demand; faults.py says how
     /_requests               GET, DELETE: what was asked for
+    /_truth/…                what the live exchanges really did; live/truth.py
 """
 
 from __future__ import annotations

@@ -9,13 +9,16 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import get_args
 
+from market_platform.domain.clock import Clock, utc_now
 from market_platform.replay.app import create_app
 from market_platform.replay.faults import FaultBook, FaultKind, FaultRule
 from market_platform.replay.generator import GeneratorSource
 from market_platform.replay.live.clock import ExchangeClock
 from market_platform.replay.live.limits import LiveLimits
+from market_platform.replay.live.truth import Truth
 from market_platform.replay.live.world import World
 from market_platform.replay.middleware import RequestLog
 from market_platform.replay.server import HOST, bind, make_server
@@ -54,9 +57,20 @@ class RunningReplay:
         """All of them as settings: `load_settings(**replay.live_urls)`."""
         return {f"{name}_url": self.live_url(name) for name in get_args(LiveUrl)}
 
+    @property
+    def truth(self) -> Truth:
+        """What the live exchanges really did; the same as `GET /_truth/…`."""
+        return Truth(self.world)
+
     def fail(self, match: str, kind: FaultKind | str, *, times: int = 1, seconds: float | None = None) -> None:
         """Spoil the next `times` requests whose path matches; see faults.py for the kinds."""
         self.faults.add([FaultRule(match, FaultKind(kind), times, seconds)])
+
+
+def clock_from(start: datetime) -> Clock:
+    """A clock that shows `start` now and goes on from there at our own pace."""
+    ahead = start - utc_now()
+    return lambda: utc_now() + ahead
 
 
 @contextmanager

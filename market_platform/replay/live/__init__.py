@@ -6,8 +6,9 @@ them, faults of a stream. Does not: anything their clients are made of.
     clock.py               the exchange's time, which may run faster than ours
     noise.py tape.py       prices and trades as functions of seed, market and time: nothing is stored
     candles.py             exact candles of the trades
-    markets.py world.py    which markets there are
-    hub.py outlet.py       one pump for all streams; one open connection and its faults
-    spec.py                what the chaos test asks: the truth
+    markets.py world.py    which markets there are; history.py grids.py limits.py what they answer and allow
+    hub.py                 one pump for all streams
+    outlet.py serving.py   one open connection and its faults
+    truth.py               what the exchanges really did, for tests to compare with
     binance/ hyperliquid/ oanda/   the exchanges' own words
 """

@@ -24,4 +24,3 @@ class LiveLimits:
     hyperliquid_subscriptions: int = 1_000
     hyperliquid_messages_per_minute: int = 2_000
     silent_s: float = 60.0
-    oanda_streams: int = 20

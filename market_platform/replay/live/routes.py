@@ -13,7 +13,9 @@ from market_platform.replay.live.hyperliquid.info import HyperliquidInfo
 from market_platform.replay.live.hyperliquid.sockets import Address, HyperliquidSocket
 from market_platform.replay.live.limits import LiveLimits
 from market_platform.replay.live.markets import Venue
+from market_platform.replay.live.oanda.rest import Oanda
 from market_platform.replay.live.serving import Serving
+from market_platform.replay.live.truth import Truth
 from market_platform.replay.live.world import World
 from market_platform.replay.middleware import RequestLog
 
@@ -22,7 +24,8 @@ def live_routes(world: World, faults: FaultBook, log: RequestLog, limits: LiveLi
     """Every path of the exchanges that stream."""
     spot = SocketLimits(limits.spot_streams, limits.spot_messages_per_s)
     usdm = SocketLimits(limits.usdm_streams, limits.usdm_messages_per_s)
-    serving = Serving(Hub(world), faults, log)
+    hub = Hub(world)
+    serving = Serving(hub, faults, log)
     return [
         *_binance_sockets(serving, "/binance/spot", "binance-spot", "spot", spot),
         *_binance_sockets(serving, "/binance/usdm/market", "binance-usdm", "market", usdm),
@@ -31,6 +34,8 @@ def live_routes(world: World, faults: FaultBook, log: RequestLog, limits: LiveLi
         *BinanceRest(world, "binance-usdm", limits.usdm_weight).routes("/binance/usdm/fapi/v1"),
         _hyperliquid_socket(serving, limits),
         Route("/hyperliquid/info", HyperliquidInfo(world, limits.hyperliquid_weight).answer, methods=["POST"]),
+        *Oanda(hub, world.quotes, faults).routes("/oanda/v3"),
+        *Truth(world).routes(),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from market_platform.replay.live.candles import CandleBook
 from market_platform.replay.live.clock import ExchangeClock
 from market_platform.replay.live.markets import LISTED, Market, Venue, coin_market, markets_of
+from market_platform.replay.live.oanda.quotes import Quotes
 from market_platform.replay.live.tape import Tape
 
 
@@ -14,6 +15,7 @@ class World:
     def __init__(self, seed: int, clock: ExchangeClock) -> None:
         self.seed = seed
         self.clock = clock
+        self.quotes = Quotes(seed, clock)
         self._books: dict[tuple[Venue, str], CandleBook] = {}
 
     def market(self, venue: Venue, symbol: str) -> Market | None:
