@@ -5,8 +5,8 @@ Belongs here: reading the facts in one go, and the rules of healthy, degraded an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from api_service.health.schemas import (
@@ -16,13 +16,14 @@ from api_service.health.schemas import (
     StreamerHealth,
 )
 from market_platform.warehouse.chart_queries import Connection, check_ready
-from market_platform.warehouse.dead_letters import count_dead_letters
-from market_platform.warehouse.gaps import GapCount, load_open_gap_counts
-from market_platform.warehouse.stream_health import (
+from market_platform.warehouse.health_queries import (
     BreakerState,
+    OpenGaps,
     StreamConnection,
     StreamState,
+    count_dead_letters,
     load_connections,
+    load_open_gaps,
     load_stream_states,
 )
 
@@ -40,8 +41,8 @@ class StreamFacts:
 
     connections: Sequence[StreamConnection] = ()
     streamers: Sequence[StreamState] = ()
-    gaps: Sequence[GapCount] = ()
-    dead_letters: dict[str, int] | None = None
+    gaps: Mapping[str, OpenGaps] = field(default_factory=dict)
+    dead_letters: Mapping[str, int] = field(default_factory=dict)
 
 
 async def load_facts(connection: Connection) -> StreamFacts:
@@ -50,7 +51,7 @@ async def load_facts(connection: Connection) -> StreamFacts:
     return StreamFacts(
         await load_connections(connection),
         await load_stream_states(connection),
-        await load_open_gap_counts(connection),
+        await load_open_gaps(connection),
         await count_dead_letters(connection, _DEAD_LETTERS_OF),
     )
 
@@ -74,8 +75,8 @@ def streamer_health(state: StreamState, now: datetime) -> StreamerHealth:
 def exchange_health(exchange: str, display: str, facts: StreamFacts, now: datetime) -> ExchangeHealth:
     """An exchange's health as of `now`; `not_streamed` when no streamer ever had a connection to it."""
     mine = [each for each in facts.connections if each.exchange == exchange]
-    gaps = [each for each in facts.gaps if each.exchange == exchange]
-    oldest_gap = _age(min((each.oldest for each in gaps), default=None), now)
+    gaps = facts.gaps.get(exchange)
+    oldest_gap = _age(gaps.oldest if gaps else None, now)
     connections = [_connection_health(each, now) for each in mine]
     status, reasons = _judged(connections, oldest_gap)
     ages = [each.last_message_age_s for each in connections if each.last_message_age_s is not None]
@@ -95,9 +96,9 @@ def exchange_health(exchange: str, display: str, facts: StreamFacts, now: dateti
         stale_subscriptions=sum(each.stale_subscriptions for each in mine),
         messages=sum(each.messages for each in mine),
         dead_letters=sum(each.dead_letters for each in mine),
-        dead_letters_24h=(facts.dead_letters or {}).get(exchange, 0),
+        dead_letters_24h=facts.dead_letters.get(exchange, 0),
         reconnects=sum(each.reconnects for each in mine),
-        gaps_open=sum(each.open for each in gaps),
+        gaps_open=gaps.open if gaps else 0,
         oldest_gap_age_s=oldest_gap,
         updated_age_s=max((each.updated_age_s for each in connections if each.updated_age_s is not None), default=None),
         connections=connections,

@@ -1,6 +1,6 @@
 """Messages that could not be used, kept for a person to look at.
 
-Belongs here: adding, reading, counting and pruning them. Does not: what makes a message bad (exchanges/, streamer/).
+Belongs here: adding, reading and pruning them. Does not: what makes a message bad (exchanges/, streamer/).
 """
 
 from __future__ import annotations
@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from psycopg import AsyncConnection
 from sqlalchemy import Connection
 
 from market_platform.warehouse.driver import driver_connection
@@ -40,8 +38,6 @@ SELECT exchange, channel, reason, payload, received_at FROM dead_letters
 WHERE %(exchange)s::text IS NULL OR exchange = %(exchange)s ORDER BY received_at DESC, id DESC LIMIT %(limit)s
 """
 
-_COUNTS = "SELECT exchange, count(*) FROM dead_letters WHERE received_at > now() - %(age)s GROUP BY exchange"
-
 _PRUNE = "DELETE FROM dead_letters WHERE received_at < now() - %(age)s"
 
 
@@ -64,12 +60,6 @@ def load_dead_letters(conn: Connection, exchange: str | None = None, limit: int 
     """The newest ones (of that exchange), newest first."""
     with driver_connection(conn).cursor() as cursor:
         return [DeadLetterRow(*row) for row in cursor.execute(_RECENT, {"exchange": exchange, "limit": limit})]
-
-
-async def count_dead_letters(connection: AsyncConnection[tuple[Any, ...]], age: timedelta) -> dict[str, int]:
-    """How many came within that time, by exchange."""
-    cursor = await connection.execute(_COUNTS, {"age": age}, prepare=True)
-    return {row[0]: row[1] for row in await cursor.fetchall()}
 
 
 def prune_dead_letters(conn: Connection, older_than: timedelta) -> int:

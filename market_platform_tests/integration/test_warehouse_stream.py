@@ -12,18 +12,20 @@ from market_platform.warehouse.dead_letters import (
     MAX_TEXT,
     DeadLetterRow,
     add_dead_letters,
-    count_dead_letters,
     load_dead_letters,
     prune_dead_letters,
 )
 from market_platform.warehouse.engine import Warehouse
+from market_platform.warehouse.health_queries import (
+    count_dead_letters,
+    load_connections,
+    load_stream_states,
+)
 from market_platform.warehouse.live_pairs import load_live_pairs
 from market_platform.warehouse.stream_days import StreamDayAddition, add_stream_days, load_unreported, mark_reported
 from market_platform.warehouse.stream_health import (
     StreamConnection,
     StreamState,
-    load_connections,
-    load_stream_states,
     read_connections,
     read_stream_states,
     save_connections,
