@@ -9,7 +9,8 @@ from itertools import groupby
 from market_platform.domain.errors import ConfigError
 from market_platform.domain.events import Candle, Event, Funding, OpenInterest, Trade
 from market_platform.domain.live import Channel, ConnectionPlan, LivePair, StreamLimits, Subscription
-from market_platform.exchanges.hyperliquid.wire import REST_ONLY_INTERVALS, parse_message, subscription_name
+from market_platform.exchanges.hyperliquid.messages import REST_ONLY_INTERVALS
+from market_platform.exchanges.hyperliquid.wire import parse_message, subscription_name
 
 MAX_SUBSCRIPTIONS = 1000
 """Of one address, on all its connections."""

@@ -16,8 +16,9 @@ from market_platform.domain.events import Candle, Funding, OpenInterest, Trade
 from market_platform.domain.intervals import DAY_MS, Interval, bucket_end, bucket_start, parse_interval
 from market_platform.domain.live import LivePair
 from market_platform.exchanges.hyperliquid.config import HyperliquidConfig
+from market_platform.exchanges.hyperliquid.messages import REST_ONLY_INTERVALS
 from market_platform.exchanges.hyperliquid.weeks import weeks_of_days
-from market_platform.exchanges.hyperliquid.wire import REST_ONLY_INTERVALS, parse_meta, parse_snapshot
+from market_platform.exchanges.hyperliquid.wire import parse_meta, parse_snapshot
 from market_platform.exchanges.json_rest import JsonRest, RestRequest
 from market_platform.exchanges.wire_checks import first_open
 

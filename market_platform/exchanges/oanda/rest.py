@@ -47,7 +47,9 @@ def refusal(status: int, body: bytes, what: str) -> MarketPlatformError | None:
     if status in (401, 403):
         return ExchangeError(f"{what}: OANDA refuses OANDA_API_KEY or OANDA_ACCOUNT_ID (HTTP {status}: {told})")
     if status == 404 or (status == 400 and "instrument" in told):
-        return UnknownSymbolError(f"{what}: OANDA does not know it (HTTP {status}: {told})")
+        return UnknownSymbolError(
+            f"{what}: OANDA does not know it (HTTP {status}: {told}); check the pair, and OANDA_REST_URL"
+        )
     if status == 400:
         return BadPayloadError(f"{what}: HTTP 400: {told}")
     return None
