@@ -7,7 +7,7 @@ what a series of them must be like (rest, and the streamer).
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import NoReturn
 
 from market_platform.domain.errors import BadPayloadError, BadRequestError
@@ -25,10 +25,11 @@ from market_platform.exchanges.binance.messages import (
     TradeData,
 )
 
-_PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch
+_PLAIN = re.compile(r"[0-9]{1,40}(?:\.[0-9]{1,40})?").fullmatch
 _HIGHEST_RATE = Decimal(1)
 _LEAST, _MOST = Decimal("1e-20"), Decimal("1e20")
 """No price or quantity is beyond these; they keep out infinity and exponents that no column holds."""
+_DIGITS = 40
 
 
 def trade_event(data: TradeData) -> Trade:
@@ -38,8 +39,12 @@ def trade_event(data: TradeData) -> Trade:
         BadPayloadError: its price or quantity makes no sense.
     """
     price, quantity = data.p, data.q
-    if not (_LEAST <= price <= _MOST and _LEAST <= quantity <= _MOST):
-        _refuse("trade", data.s, f"p (price) {price} or q (quantity) {quantity} is not above 0, or too much")
+    try:
+        sound = _LEAST <= price <= _MOST and _LEAST <= quantity <= _MOST
+    except InvalidOperation:  # NaN
+        sound = False
+    if not sound:
+        _refuse("trade", data.s, f"p (price) {price} or q (quantity) {quantity} is not above 0, or no number")
     time, event = data.T, data.E
     if time > LAST_MS:
         time = milliseconds(time)
@@ -55,8 +60,12 @@ def agg_trade_event(data: AggTradeData) -> Trade:
         BadPayloadError: its price, quantity or ids make no sense.
     """
     price, quantity = data.p, data.q
-    if not (_LEAST <= price <= _MOST and _LEAST <= quantity <= _MOST):
-        _refuse("aggTrade", data.s, f"p (price) {price} or q (quantity) {quantity} is not above 0, or too much")
+    try:
+        sound = _LEAST <= price <= _MOST and _LEAST <= quantity <= _MOST
+    except InvalidOperation:  # NaN
+        sound = False
+    if not sound:
+        _refuse("aggTrade", data.s, f"p (price) {price} or q (quantity) {quantity} is not above 0, or no number")
     if data.l < data.f:
         _refuse("aggTrade", data.s, f"l (last trade) {data.l} is before f (first trade) {data.f}")
     time, event = data.T, data.E
@@ -74,11 +83,12 @@ def quote_event(data: BookTickerData) -> Quote:
         BadPayloadError: a price is 0, or they cross.
     """
     bid, ask, bid_volume, ask_volume = data.b, data.a, data.B, data.A
-    if not _LEAST <= bid <= ask <= _MOST:
-        _refuse("bookTicker", data.s, f"b (bid) {bid} and a (ask) {ask} are not prices, or crossed")
-    if not (_LEAST <= bid_volume <= _MOST and _LEAST <= ask_volume <= _MOST):
-        _check_volume(data.s, "B (bid volume)", bid_volume)
-        _check_volume(data.s, "A (ask volume)", ask_volume)
+    try:
+        sound = _LEAST <= bid <= ask <= _MOST and _LEAST <= bid_volume <= _MOST and _LEAST <= ask_volume <= _MOST
+    except InvalidOperation:  # NaN
+        sound = False
+    if not sound:
+        _check_quote(data)
     time = data.T
     if time is not None and time > LAST_MS:
         time = milliseconds(time)
@@ -107,27 +117,27 @@ def candle_event(data: KlineData) -> Candle:
 
 
 def funding_event(data: MarkPriceData) -> Funding | None:
-    """A perpetual's funding rate and prices; None for contracts without funding.
+    """A perpetual's funding rate and prices; None for contracts without funding. An index price of 0 is none.
 
     Raises:
-        BadPayloadError: the rate is no rate, or a price is 0.
+        BadPayloadError: the rate is no rate, or a price no price.
     """
     if not data.r:
         return None
     rate = data.r.removeprefix("-")
-    for name, text in (("p (mark price)", data.p), ("i (index price)", data.i), ("r (funding rate)", rate)):
+    for name, text in (("p (mark price)", data.p), ("i (index price)", data.i or "0"), ("r (funding rate)", rate)):
         if _PLAIN(text) is None:
             _refuse("markPriceUpdate", data.s, f"{name} {text[:60]!r} is not a plain decimal number")
-    mark, index = Decimal(data.p), Decimal(data.i)
+    mark, index = Decimal(data.p), Decimal(data.i or 0)
     if Decimal(rate) > _HIGHEST_RATE:
         _refuse("markPriceUpdate", data.s, f"r (funding rate) {data.r} is beyond 100 %")
-    if not mark or not index:
-        _refuse("markPriceUpdate", data.s, f"p (mark price) {mark} or i (index price) {index} is 0")
+    if not mark:
+        _refuse("markPriceUpdate", data.s, f"p (mark price) {mark} is 0")
     return Funding(
         symbol=data.s,
         funding_rate=Decimal(data.r),
         mark_price=mark,
-        index_price=index,
+        index_price=index or None,
         next_funding_ms=milliseconds(data.T) if data.T else None,
         time_ms=milliseconds(data.E),
     )
@@ -150,8 +160,9 @@ def kline_amounts(symbol: str, k: KlineBody) -> tuple[Decimal, Decimal, Decimal,
     Raises:
         BadPayloadError: one is no amount, or the prices contradict each other.
     """
-    if not f"{k.o}{k.h}{k.l}{k.c}{k.v}".replace(".", "").isdecimal():
-        _blame(symbol, k, "ohlcv")
+    for name, text in (("o", k.o), ("h", k.h), ("l", k.l), ("c", k.c), ("v", k.v)):
+        if _PLAIN(text) is None:
+            _refuse("kline", symbol, f"{name} {text[:60]!r} is not a plain decimal number of at least 0")
     opening, high, low, close = Decimal(k.o), Decimal(k.h), Decimal(k.l), Decimal(k.c)
     if not low:
         _refuse("kline", symbol, "l (low) is 0")
@@ -193,20 +204,21 @@ def milliseconds(time: int) -> int:
     return time
 
 
-def _check_volume(symbol: str, name: str, volume: Decimal) -> None:
-    """Let a plain 0 pass, too: nobody bids or asks."""
-    exponent = volume.as_tuple().exponent
-    if not (_LEAST <= volume <= _MOST or (volume.is_zero() and isinstance(exponent, int) and -20 <= exponent <= 0)):
-        _refuse("bookTicker", symbol, f"{name} {volume} is negative, or no volume")
+def _check_quote(data: BookTickerData) -> None:
+    """Say what is wrong with a quote, if it is more than that nobody bids or asks: volumes may be 0.
 
-
-def _blame(symbol: str, data: KlineBody, fields: str) -> NoReturn:
-    """Say which of the fields is no amount."""
-    for name in fields:
-        text = getattr(data, name)
-        if _PLAIN(text) is None:
-            _refuse("kline", symbol, f"{name} {text[:60]!r} is not a plain decimal number of at least 0")
-    raise AssertionError("unreachable")
+    Raises:
+        BadPayloadError: naming the field.
+    """
+    for name, value in (("b (bid)", data.b), ("a (ask)", data.a)):
+        if not value.is_finite() or not _LEAST <= value <= _MOST:
+            _refuse("bookTicker", data.s, f"{name} {value} is no price")
+    if data.b > data.a:
+        _refuse("bookTicker", data.s, f"b (bid) {data.b} and a (ask) {data.a} are crossed")
+    for name, value in (("B (bid volume)", data.B), ("A (ask volume)", data.A)):
+        exponent = value.as_tuple().exponent
+        if not isinstance(exponent, int) or (value and not _LEAST <= value <= _MOST) or abs(exponent) > _DIGITS:
+            _refuse("bookTicker", data.s, f"{name} {value} is no volume")
 
 
 def _refuse(message: str, symbol: str, reason: str) -> NoReturn:

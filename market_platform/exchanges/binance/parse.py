@@ -8,7 +8,6 @@ so it is read by one decoder, once; only messages that are something else are lo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -73,7 +72,7 @@ def parse(raw: bytes) -> Sequence[Event]:
         decode, make = known
         event = make(decode(raw).data)
         return NOTHING if event is None else (event,)
-    except (msgspec.ValidationError, ArithmeticError):
+    except msgspec.ValidationError:
         return _parse_other(raw)  # a stream of another kind with that letter; or it names the field
     except (ValueError, IndexError, RecursionError) as error:
         raise BadPayloadError(f"not a message of Binance: {type(error).__name__} {error}") from None
@@ -122,17 +121,8 @@ def _of_type(kind: str, data: msgspec.Raw) -> Sequence[Event]:
     if len(bytes(data)) > LONGEST:
         raise BadPayloadError(f"a {kind} of more than {LONGEST} bytes")
     decode, make = known
-    decoded = decode(data)
-    try:
-        event = make(decoded)
-    except ArithmeticError:
-        wrong = [name for name in decoded.__struct_fields__ if _is_nan(getattr(decoded, name))]
-        raise BadPayloadError(f"{kind} {decoded.s}: {', '.join(wrong)} is not a number") from None
+    event = make(decode(data))
     return NOTHING if event is None else (event,)
-
-
-def _is_nan(value: object) -> bool:
-    return isinstance(value, Decimal) and value.is_nan()
 
 
 def _control(probe: Probe, raw: bytes) -> Sequence[Event]:

@@ -14,85 +14,32 @@ question or one out of order is a wrong answer, and so is a hole in the ids of t
 from __future__ import annotations
 
 import asyncio
-from decimal import Decimal
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
-from typing import Any, NoReturn, Self
-
-import msgspec
+from typing import NoReturn, Self, TypeVar
 
 from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.errors import BadPayloadError, ExchangeUnavailableError, HistoryGoneError
 from market_platform.domain.events import Candle, Funding, OpenInterest, Trade
-from market_platform.domain.intervals import Interval
+from market_platform.domain.intervals import DAY_MS, Interval
 from market_platform.domain.live import LivePair
 from market_platform.exchanges.binance.config import MARKETS, BinanceConfig, Market
-from market_platform.exchanges.binance.convert import (
-    agg_trade_event,
-    kline_amounts,
-    kline_times,
-    milliseconds,
-    open_interest_event,
-)
-from market_platform.exchanges.binance.messages import (
-    AggTradeData,
-    Id,
-    KlineBody,
-    OpenInterestData,
-    Symbol,
-    Time,
+from market_platform.exchanges.binance.pages import (
+    agg_trades_of,
+    candles_of,
+    open_interest_of,
+    server_time_of,
+    symbols_of,
 )
 from market_platform.exchanges.binance.transport import BinanceTransport, Question
 
-_PREFIX: dict[Market, str] = {"spot": "/api/v3", "usdm": "/fapi/v1"}
+Value = TypeVar("Value")
+
 _KLINES_A_PAGE: dict[Market, int] = {"spot": 1000, "usdm": 1500}
 _TRADES_A_PAGE = 1000
 _TRADES_WEIGHT: dict[Market, int] = {"spot": 4, "usdm": 20}
 _INFO_WEIGHT: dict[Market, int] = {"spot": 20, "usdm": 1}
-
-
-class KlineRow(msgspec.Struct, array_like=True, gc=False):
-    """A candle as `/klines` has it; the fields after `trades` are of no use to us."""
-
-    opens: Time
-    open: str
-    high: str
-    low: str
-    close: str
-    volume: str
-    ends: Time
-    quote_volume: str
-    trades: Id
-
-
-class AggTradeRow(msgspec.Struct, gc=False):
-    """A trade as `/aggTrades` has it: like the stream's, without the symbol."""
-
-    a: Id
-    p: Decimal
-    q: Decimal
-    f: Id
-    l: Id  # noqa: E741  Binance's name
-    T: Time
-    m: bool
-
-
-class _ServerTime(msgspec.Struct):
-    server_time: Time = msgspec.field(name="serverTime")
-
-
-class _SymbolInfo(msgspec.Struct):
-    symbol: Symbol
-
-
-class _ExchangeInfo(msgspec.Struct):
-    symbols: list[_SymbolInfo]
-
-
-_klines = msgspec.json.Decoder(list[KlineRow])
-_agg_trades = msgspec.json.Decoder(list[AggTradeRow])
-_time = msgspec.json.Decoder(_ServerTime)
-_info = msgspec.json.Decoder(_ExchangeInfo)
-_open_interest = msgspec.json.Decoder(OpenInterestData)
 
 
 class BinanceRest:
@@ -118,13 +65,13 @@ class BinanceRest:
         """See `LiveRest.candles`; Binance serves them since the market began."""
         market, deadline = MARKETS[pair.market_type], self._deadline()
         what = f"{pair.name} {interval} candles"
-        now = milliseconds((await self._ask(market, "/time", 1, {}, f"{what}: time", _time, deadline)).server_time)
+        now = await self._ask(market, Question(f"{what}: time", "/time", 1), server_time_of, deadline)
         end_ms = min(end_ms, now)
         found: list[Candle] = []
         cursor = start_ms
         while cursor < end_ms:
-            limit = min(_KLINES_A_PAGE[market], (end_ms - cursor) // min(interval.ms, 28 * 86_400_000) + 1)
-            params = {
+            limit = min(_KLINES_A_PAGE[market], (end_ms - cursor) // min(interval.ms, 28 * DAY_MS) + 1)
+            params: dict[str, str | int] = {
                 "symbol": pair.wire,
                 "interval": interval.name,
                 "startTime": cursor,
@@ -132,11 +79,11 @@ class BinanceRest:
                 "limit": limit,
             }
             asked = f"{what} from {cursor}"
-            rows = await self._ask(market, "/klines", _klines_weight(market, limit), params, asked, _klines, deadline)
+            question = Question(asked, "/klines", _klines_weight(market, limit), params)
+            rows = await self._ask(market, question, partial(candles_of, pair.wire, interval), deadline)
             if len(rows) > limit:
                 _wrong(asked, f"{len(rows)} rows where {limit} were asked for")
-            for row in rows:
-                candle = _candle(pair.wire, interval, row)
+            for candle in rows:
                 if not cursor <= candle.open_ms < end_ms:
                     _wrong(asked, f"a candle that opens at {candle.open_ms} is outside, repeated or out of order")
                 cursor = candle.end_ms
@@ -183,77 +130,31 @@ class BinanceRest:
         if market != "usdm":
             return []
         what = f"{pair.name} open interest"
-        params = {"symbol": pair.wire}
-        data = await self._ask(market, "/openInterest", 1, params, what, _open_interest, self._deadline())
-        if data.symbol != pair.wire:
-            _wrong(what, f"it is of {data.symbol}")
-        return [open_interest_event(data)]
+        question = Question(what, "/openInterest", 1, {"symbol": pair.wire})
+        found = await self._ask(market, question, open_interest_of, self._deadline())
+        if found.symbol != pair.wire:
+            _wrong(what, f"it is of {found.symbol}")
+        return [found]
 
     async def known_symbols(self, market_type: str) -> frozenset[str]:
         """Every symbol of the market, trading or not."""
         market = MARKETS[market_type]
-        what = f"binance {market_type} symbols"
-        info = await self._ask(market, "/exchangeInfo", _INFO_WEIGHT[market], {}, what, _info, self._deadline())
-        return frozenset(each.symbol for each in info.symbols)
+        question = Question(f"binance {market_type} symbols", "/exchangeInfo", _INFO_WEIGHT[market])
+        return await self._ask(market, question, symbols_of, self._deadline())
 
     async def _trade_rows(self, pair: LivePair, params: dict[str, int], what: str, deadline: float) -> list[Trade]:
         market = MARKETS[pair.market_type]
-        rows = await self._ask(
-            market,
-            "/aggTrades",
-            _TRADES_WEIGHT[market],
-            {"symbol": pair.wire, **params},
-            what,
-            _agg_trades,
-            deadline,
-        )
-        return [
-            agg_trade_event(AggTradeData(pair.wire, row.a, row.p, row.q, row.f, row.l, row.T, row.m)) for row in rows
-        ]
+        question = Question(what, "/aggTrades", _TRADES_WEIGHT[market], {"symbol": pair.wire, **params})
+        return await self._ask(market, question, partial(agg_trades_of, pair.wire), deadline)
 
-    async def _ask(
-        self,
-        market: Market,
-        path: str,
-        weight: int,
-        params: dict[str, Any],
-        what: str,
-        decoder: msgspec.json.Decoder[Any],
-        deadline: float,
-    ) -> Any:
+    async def _ask(self, market: Market, question: Question, read: Callable[[bytes], Value], deadline: float) -> Value:
         if not self._transports:
             raise RuntimeError("BinanceRest is used as `async with`")
-        return await self._transports[market].ask(
-            Question(what, f"{_PREFIX[market]}{path}", weight, params), decoder, deadline
-        )
+        return await self._transports[market].ask(question, read, deadline)
 
     def _deadline(self) -> float:
         """When a call that begins now must be over, in the running loop's time."""
         return asyncio.get_running_loop().time() + self._config.call_budget_s
-
-
-def _candle(symbol: str, interval: Interval, row: KlineRow) -> Candle:
-    """A closed candle of a page; whether it is closed the caller looks at.
-
-    Raises:
-        BadPayloadError: its numbers make no sense.
-    """
-    start, end = kline_times(symbol, interval.name, row.opens, row.ends)
-    body = KlineBody(
-        t=row.opens,
-        T=row.ends,
-        i=interval.name,
-        f=-1,
-        L=-1,
-        o=row.open,
-        c=row.close,
-        h=row.high,
-        l=row.low,
-        v=row.volume,
-        n=row.trades,
-        x=True,
-    )
-    return Candle(symbol, interval.name, start, end, *kline_amounts(symbol, body), row.trades, closed=True)
 
 
 def _klines_weight(market: Market, limit: int) -> int:

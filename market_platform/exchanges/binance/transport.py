@@ -6,7 +6,7 @@ Belongs here: HTTP, limits, refusals. Does not: pages, and what an answer means 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NoReturn, TypeVar
@@ -27,6 +27,7 @@ from market_platform.exchanges.limits import WeightBudget, shared_budget
 
 Value = TypeVar("Value")
 
+_PREFIX: dict[Market, str] = {"spot": "/api/v3", "usdm": "/fapi/v1"}
 WEIGHT_A_MINUTE: dict[Market, float] = {"spot": 6000.0, "usdm": 2400.0}
 MAX_BODY_BYTES = 64 * 2**20
 _UNKNOWN_SYMBOL = (-1121, -1122)
@@ -45,7 +46,7 @@ _refusal = msgspec.json.Decoder(_Refusal)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request: `weight` is what it costs, `what` names it in messages."""
+    """One request: `path` below the market's API, `weight` what it costs; `what` names it in messages."""
 
     what: str
     path: str
@@ -57,7 +58,7 @@ class BinanceTransport:
     """Requests to one market's host, in one event loop."""
 
     def __init__(self, market: Market, config: BinanceConfig, clock: Clock) -> None:
-        self._base = config.rest(market).rstrip("/")
+        self._base = f"{config.rest(market).rstrip('/')}{_PREFIX[market]}"
         self._config = config
         self._clock = clock
         self._most = WEIGHT_A_MINUTE[market]
@@ -72,20 +73,20 @@ class BinanceTransport:
         """Close the connections."""
         await self._client.aclose()
 
-    async def ask(self, question: Question, decoder: msgspec.json.Decoder[Value], deadline: float) -> Value:
-        """The answer, decoded; asked again while that may help and `deadline`, in the loop's time, is not over.
+    async def ask(self, question: Question, read: Callable[[bytes], Value], deadline: float) -> Value:
+        """What `read` makes of the answer; asked again while that may help and `deadline`, in the loop's time, is not over.
 
         Raises:
             ExchangeUnavailableError, RateLimitedError: no usable answer after finite retries.
             UnknownSymbolError: Binance does not know the symbol.
-            BadPayloadError: it refuses the request otherwise, or an answer is whole and not of the decoder's type.
+            BadPayloadError: it refuses the request otherwise, or `read` refuses an answer.
         """
 
         async def once() -> Value:
             body = await self._once(question)
             try:
-                return decoder.decode(body)
-            except (ValueError, RecursionError) as error:
+                return read(body)
+            except BadPayloadError as error:
                 raise BadPayloadError(f"{question.what}: {error}") from None
 
         try:

@@ -110,6 +110,13 @@ def test_funding_may_be_negative() -> None:
     )
 
 
+@pytest.mark.parametrize("none", ["", "0.00000000"])
+def test_a_contract_without_an_index_has_no_index_price(none: str) -> None:
+    event = one(raw(mark_price(i=none)))
+    assert isinstance(event, Funding)
+    assert event.index_price is None
+
+
 def test_a_contract_that_is_delivered_has_no_funding() -> None:
     assert not parse(raw(mark_price(r="", T=0, i="")))
 
@@ -181,9 +188,9 @@ def test_what_is_known_and_of_no_interest(message: bytes) -> None:
         (trade(p="-1"), r"p \(price\) -1"),
         (trade(q="-0.1"), r"q \(quantity\) -0.1"),
         (trade(q="0"), r"q \(quantity\) 0"),
-        (trade(p="NaN"), "trade BTCUSDT: p is not a number"),
-        (trade(q="sNaN"), "q is not a number"),
-        (book_ticker(B="NaN"), "B is not a number"),
+        (trade(p="NaN"), r"trade BTCUSDT: p \(price\) NaN"),
+        (trade(q="sNaN"), r"q \(quantity\) sNaN"),
+        (book_ticker(B="NaN"), r"B \(bid volume\) NaN is no volume"),
         (trade(p="Infinity"), "Infinity"),
         (trade(p="1e999999999"), "price"),
         (trade(q="1e-999999"), "quantity"),
@@ -206,6 +213,10 @@ def test_what_is_known_and_of_no_interest(message: bytes) -> None:
         (kline(l="0"), r"l \(low\)"),
         (kline(v="-1"), "v '-1' is not a plain decimal"),
         (kline(o="NaN"), "o 'NaN' is not a plain decimal"),
+        (book_ticker(b="sNaN"), r"b \(bid\) sNaN is no price"),
+        (agg_trade(p="NaN"), r"aggTrade BTCUSDT: p \(price\) NaN"),
+        (kline(h="1.2.3"), "h '1.2.3' is not a plain decimal"),
+        (kline(v=""), "v '' is not a plain decimal"),
         (kline(h="1e3"), "h '1e3' is not a plain decimal"),
         (kline(t=OPEN + 1), r"t \(open\) .* not on the grid of 1m"),
         (kline(T=OPEN + 60_000), r"T \(end\) .* is not the end of the 1m"),
