@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -98,7 +98,6 @@ class GapLog:
         kind: GapKind,
         start_ms: int,
         reason: GapReason,
-        *,
         interval: str | None = None,
         first_id: int | None = None,
         last_id: int | None = None,
@@ -119,12 +118,13 @@ class GapLog:
             kept.left = False
         return key
 
-    def end(self, key: str, end_ms: int, *, last_id: int | None = None) -> None:
+    def end(self, key: Hashable, end_ms: int, last_id: int | None = None) -> None:
         """Note that the gap ended (exclusive): the stream is back.
 
         `last_id` is the last trade that was missed, if known; one below the gap's `first_id` says that none was. Gaps that an earlier streamer left open for the same pair and kind end then, too. A later end of the same gap counts,
         an earlier one does not.
         """
+        key = str(key)
         kept = self._kept.get(key)
         if kept is None:
             return

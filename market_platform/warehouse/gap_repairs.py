@@ -67,7 +67,9 @@ SELECT trading_pair_id, kind, coalesce(%(interval)s, "interval"), %(start)s, %(e
     'part of gap ' || id, detected_at, attempts, last_attempt_at, %(why)s, coalesce(%(run_id)s, run_id)
 FROM gaps WHERE id = %(id)s AND {OPEN}
 """
-_ADVANCE = f"UPDATE gaps SET first_id = %(next)s WHERE id = %(id)s AND {OPEN} AND last_id >= %(next)s"
+_ADVANCE = (
+    f"UPDATE gaps SET first_id = %(next)s WHERE id = %(id)s AND {OPEN} AND coalesce(last_id, %(next)s) >= %(next)s"
+)
 
 
 def load_due_gaps(conn: Connection, exchange: str, limit: int = 100) -> list[Gap]:
