@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from market_platform.domain.errors import ConfigError
+from market_platform.exchanges.json_rest import honest_user_agent
 
 Market = Literal["spot", "usdm"]
 MARKETS: dict[str, Market] = {"spot": "spot", "perps": "usdm"}
 """Our market types, and what Binance calls the API of each. Names of connections begin with the latter."""
 
 _USDM_PATH = "/market"
-
-
-def honest_user_agent() -> str:
-    """Who asks: this program and its version."""
-    try:
-        return f"market-platform/{version('market-platform')} (market data)"
-    except PackageNotFoundError:
-        return "market-platform (market data)"
 
 
 @dataclass(frozen=True, slots=True)
