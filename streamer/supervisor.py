@@ -13,6 +13,7 @@ import structlog
 
 from market_platform.domain.errors import ExchangeError
 from market_platform.domain.live import LivePair
+from market_platform.exchanges.codes import QUOTE_STREAMS
 from market_platform.exchanges.live import LiveExchange, LiveRest
 from streamer.exchange_clock import ExchangeClock
 from streamer.gap_keeper import GapKeeper
@@ -64,7 +65,7 @@ class ExchangeSupervisor:
             trades_by_id=exchange.trade_history == "by_id",
             candles_flagged=not exchange.confirms_candles,
             polls_candles=exchange.polls_candles,
-            quotes_are_ticks=exchange.polls_candles,
+            quotes_are_ticks=self.code in QUOTE_STREAMS,
         )
         clock = ExchangeClock(times.now_ms, times.monotonic)
         self.polls = Polls(rest, clock.now)

@@ -13,10 +13,18 @@ import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 from urllib.parse import unquote, urlsplit
 
+from market_platform.domain.errors import ConfigError
 from market_platform.embedded.probes import dagster_daemon_beats, dagster_locations_load, http_ok, tcp_open
-from market_platform.settings import PROJECT_ROOT, Settings
+from market_platform.settings import PROJECT_ROOT, LiveUrl, Settings
+from market_platform.starlistings import load_starlistings
+
+STREAMED = frozenset(name.partition("_")[0] for name in get_args(LiveUrl))
+"""Exchanges that can be streamed: those whose streams have an address."""
+
+_STREAM_STOP_S = 1.5
 
 Probe = Callable[[float], bool]
 """Whether a service is ready; the argument is how many seconds ago its process was started."""
@@ -116,6 +124,20 @@ def stack_services(settings: Settings, *, folder: Path | None = None) -> list[Se
             link=f"{api_url}/docs",
         ),
     ]
+    if _streams(settings):
+        metrics_host, metrics_port = settings.streamer_metrics_host, settings.streamer_metrics_port
+        health_url = f"http://{_reachable(metrics_host)}:{metrics_port}/health"
+        services.append(
+            Service(
+                name="streamer",
+                what="Streamer: exchanges' live markets",
+                command=("python", "-m", "streamer"),
+                probe=lambda _age: http_ok(health_url),
+                stop_phase=1,
+                port=Port(metrics_host, metrics_port, "STREAMER_METRICS_PORT"),
+                link=health_url,
+            )
+        )
     if settings.market == "replay":
         replay_url = f"http://127.0.0.1:{settings.replay_port}"
         source = f"recordings in {settings.recordings}" if settings.recordings else "generated markets"
@@ -132,6 +154,18 @@ def stack_services(settings: Settings, *, folder: Path | None = None) -> list[Se
             ),
         )
     return services
+
+
+def _streams(settings: Settings) -> bool:
+    """Whether a pair is configured that can be streamed. A configuration that can't be read is told of elsewhere."""
+    try:
+        config = load_starlistings(settings.starlistings_file)
+    except ConfigError:
+        return True
+    wanted = (
+        STREAMED if settings.stream_exchanges is None else set(settings.stream_exchanges.replace(" ", "").split(","))
+    )
+    return any(pair.exchange in wanted for pair in config.pairs())
 
 
 def _reachable(host: str) -> str:
@@ -159,5 +193,7 @@ def child_environment(settings: Settings, database_url: str) -> dict[str, str]:
         "DAGSTER_PG_PASSWORD": unquote(parts.password or ""),
         "DAGSTER_PG_HOST": parts.hostname or "localhost",
         "DAGSTER_PG_PORT": str(parts.port or 5432),
+        # the stack must be gone in nine seconds; what is not delivered by then waits in the journal
+        "STREAM_STOP_S": str(min(settings.stream_stop_s, _STREAM_STOP_S)),
         "DAGSTER_PG_DB": unquote(parts.path.lstrip("/")) or unquote(parts.username or ""),
     }

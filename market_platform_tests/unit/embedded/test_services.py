@@ -11,7 +11,8 @@ import pytest
 
 from market_platform.embedded.errors import PortTakenError
 from market_platform.embedded.preflight import check_ports
-from market_platform.embedded.services import Port, Service, child_environment, stack_services
+from market_platform.embedded.services import STREAMED, Port, Service, child_environment, stack_services
+from market_platform.exchanges.codes import LIVE_EXCHANGES
 from market_platform.settings import PROJECT_ROOT, Settings, load_settings
 
 
@@ -32,6 +33,34 @@ def test_every_service_s_port_can_be_moved_by_a_setting_that_exists() -> None:
 def test_the_replay_exchange_runs_only_when_it_is_the_market() -> None:
     assert "replay" in [each.name for each in stack_services(settings(market="replay"))]
     assert "replay" not in [each.name for each in stack_services(settings(market="live"))]
+
+
+def test_the_streamer_runs_only_when_something_can_be_streamed(tmp_path: Path) -> None:
+    def names(**values: object) -> list[str]:
+        return [each.name for each in stack_services(settings(**values))]
+
+    assert "streamer" in names()
+    assert "streamer" in names(stream_exchanges="binance, oanda")
+    assert "streamer" not in names(stream_exchanges="kraken")
+    history = tmp_path / "starlistings.yaml"
+    history.write_text(
+        "exchanges: {dukascopy: {name: Dukascopy, licence: public, market_type: spot}}\n"
+        "coins: {EUR: Euro}\nquote_currencies: {USD: US Dollar}\nmarket_types: {spot: Spot}\n"
+        "starlistings: {dukascopy: {EURUSD: {coin: EUR, quote: USD, intervals: [1m]}}}\n"
+    )
+    assert "streamer" not in names(starlistings_file=history)
+    history.write_text("starlistings: [")  # `config check` says what is wrong
+    assert "streamer" in names(starlistings_file=history)
+
+
+def test_what_can_be_streamed_is_what_exchanges_say() -> None:
+    assert frozenset(LIVE_EXCHANGES) == STREAMED
+
+
+def test_a_stopping_stack_leaves_the_streamer_no_more_time_than_it_has() -> None:
+    url = "postgresql://me@db"
+    assert float(child_environment(settings(), url)["STREAM_STOP_S"]) < 3
+    assert float(child_environment(settings(stream_stop_s=0.5), url)["STREAM_STOP_S"]) == 0.5
 
 
 def test_links_can_be_opened_whatever_address_is_listened_on() -> None:
