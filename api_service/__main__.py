@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import resource
 import signal
 import socket
 import sys
 
+import structlog
 import uvicorn
 from pydantic import SecretStr
 
@@ -27,6 +29,7 @@ def main() -> int:
 
             settings = settings.model_copy(update={"database_url": SecretStr(find_database_url(settings))})
         configure_logs(settings.log_level, settings.log_format)
+        allow_sockets(settings.ws_max_connections)
         app = create_app(settings)
     except MarketPlatformError as error:
         print(error, file=sys.stderr)  # noqa: T201 - before there is a log
@@ -52,6 +55,19 @@ def main() -> int:
     except SystemExit:  # uvicorn's way to say that it can't listen; it has said why
         return 1
     return 0 if server.started else 1
+
+
+def allow_sockets(clients: int) -> None:
+    """Raise the limit of open files to what that many WebSocket clients need, as far as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = clients + 1000
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        structlog.get_logger("api").warning(
+            "fewer open files than WS_MAX_CONNECTIONS needs", allowed=hard, needed=needed
+        )
+        needed = hard
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def check_address(settings: Settings) -> None:

@@ -5,6 +5,7 @@ Belongs here: bare ASGI applications for `python -m uvicorn`; the environment sa
     cold   the same query by psycopg on one kept connection (binary, prepared), dumped by orjson; prices as floats, which
            is quicker than exact decimals
     bytes  BENCH_BYTES bytes of JSON on every path but /304, which is a 304 with an ETag
+    broadcast  WebSockets that are all sent BENCH_MESSAGES messages, one after the other, when /go is asked for
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ FROM candles AS c
 WHERE c.starlisting_id = %s AND c.time BETWEEN %s AND %s
 ORDER BY c.time
 """
+_CANDLE = (
+    '{"type":"candle","starlisting_id":1,"exchange":"binance","coin":"BTC","quote":"USDT","trading_pair":"BTC/USDT",'
+    '"market_type":"spot","interval":"1m","seq":%d,"closed":true,"data":{"time":"2026-11-02T00:00:00+00:00",'
+    '"open":"60000.500000000000000000","high":"60000.500000000000000000","low":"60000.500000000000000000",'
+    '"close":"60000.500000000000000000","volume":"12.500000000000000000","num_trades":100}}'
+)
 _STARTED: Message = {"type": "lifespan.startup.complete"}
 _STOPPED: Message = {"type": "lifespan.shutdown.complete"}
 
@@ -76,6 +83,32 @@ class Bytes:
             await _answer(send, 200, self._body)
 
 
+class Broadcast:
+    """A bare application that sends every message to every WebSocket with ASGI's `send`."""
+
+    def __init__(self) -> None:
+        self._clients: list[Send] = []
+        self._messages = int(os.environ["BENCH_MESSAGES"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one client, or send to all."""
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            await receive()
+            await send({"type": "websocket.send", "text": '{"type":"success"}'})
+            self._clients.append(send)
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+        elif scope["type"] == "http":
+            if scope["path"] == "/go":
+                for number in range(self._messages):
+                    text = _CANDLE % number
+                    for each in self._clients:
+                        await each({"type": "websocket.send", "text": text})
+            await _answer(send, 200, b"{}")
+
+
 async def _answer(send: Send, status: int, body: bytes) -> None:
     headers: list[Any] = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -90,3 +123,8 @@ def cold() -> Cold:
 def same_bytes() -> Bytes:
     """For `uvicorn --factory`."""
     return Bytes()
+
+
+def broadcast() -> Broadcast:
+    """For `uvicorn --factory`."""
+    return Broadcast()
