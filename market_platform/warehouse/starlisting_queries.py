@@ -76,8 +76,12 @@ def _newest(table: str, owner: str) -> str:
 
 
 def _joined(expression: str) -> str:
-    """The newest rows, oldest first: they are found newest first, so joining them needs a sort of what is small."""
-    return f"""convert_to(coalesce(string_agg({expression}, ',' ORDER BY row."time"), ''), 'UTF8')"""
+    """The rows as they are found, newest first, a line each: turning lines around in Python is quicker than a sort here."""
+    return f"""convert_to(coalesce(string_agg({expression}, E'\\n'), ''), 'UTF8')"""
+
+
+def _oldest_first(lines: bytes) -> bytes:
+    return b",".join(lines.split(b"\n")[::-1])
 
 
 _CANDLES = f"""
@@ -115,7 +119,7 @@ async def load_newest_candles(
     parameters = {"id": starlisting_id, "start": start, "end": end, "limit": limit}
     row = await (await connection.execute(_CANDLES, parameters, prepare=True, binary=True)).fetchone()
     assert row is not None
-    return CandleRows(*row)
+    return CandleRows(_oldest_first(row[0]), *row[1:])
 
 
 async def load_newest_of_pair(
@@ -131,4 +135,4 @@ async def load_newest_of_pair(
     parameters = {"id": trading_pair_id, "start": start, "end": end, "limit": limit}
     row = await (await connection.execute(_PAIR_ROWS[table], parameters, prepare=True, binary=True)).fetchone()
     assert row is not None
-    return row[0], row[1]
+    return _oldest_first(row[0]), row[1]

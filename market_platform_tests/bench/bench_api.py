@@ -1,4 +1,4 @@
-"""`/api/candles`, 1,000 rows: cold, from memory, and 304, each against the least that could answer it; and its growth.
+"""`/api/candles`: cold, from memory, and 304, each against the least that could answer it; its growth; `/candles/…` cold.
 
 Every server is a process of its own under uvicorn; one client asks them in turn over kept connections, so that whatever
 else the machine does is shared fairly; medians are compared. The client, the servers and Postgres share the cores.
@@ -29,7 +29,7 @@ from market_platform_tests.bench.rows import BenchRow
 ROWS = 1000
 _ENDS = datetime(2024, 6, 1, tzinfo=UTC)
 _MINUTE = 60
-_ROUNDS = {"cold": 300, "warm": 600, "304": 800, "history": 200}
+_ROUNDS = {"cold": 300, "warm": 600, "304": 800, "history": 200, "rows": 300, "few rows": 600}
 
 _REFERENCE = """
 INSERT INTO exchanges (code, display_name, licence) VALUES ('bench', 'Bench', 'public');
@@ -90,10 +90,20 @@ def measure(database_url: str) -> list[BenchRow]:
             "cold": _compare("history", (long, _fresh(3)), (ours, _fresh(4))),
             "304": _compare("history", (long, _same(_url(0), long_known)), (ours, _same(_url(0), known + strict))),
         }
+        newest = start(
+            *_peer("newest_rows", "rows_peer"), DATABASE_URL=database_url, BENCH_STARLISTING=str(starlisting)
+        )
+        rows = {
+            limit: _compare(rounds, (ours, _newest(limit, 5)), (newest, _newest(limit, 6)))
+            for limit, rounds in ((1000, "rows"), (100, "few rows"))
+        }
+        assert _ask(ours, _newest(100, 0)(0)[0])[2] == _ask(newest, _newest(100, 0)(0)[0])[2]
     return [
         _row("candles, 1,000 rows, cold", plain["cold"], 1.3, "bare handler: same query by psycopg, orjson"),
         _row("candles, 1,000 rows, from memory", plain["warm"], 4.0, "bare ASGI app, same bytes"),
         _row("candles, 304", plain["304"], 4.0, "bare ASGI app, 304"),
+        _row("starlisting candles, limit=1000, cold", rows[1000], 1.3, "bare handler: same query by psycopg, orjson"),
+        _row("starlisting candles, limit=100, cold", rows[100], 1.3, "bare handler: same query by psycopg, orjson"),
         _row("candles, 1,000 rows, cold, 5 years stored", grown["cold"], 1.3, "the same with 1 month stored"),
         _row(
             "candles, 304, version asked of Postgres, 5 years stored", grown["304"], 1.3, "the same with 1 month stored"
@@ -137,6 +147,16 @@ def _fresh(offset: int) -> Request:
     return lambda number: (_url(offset + 13 * number), b"")
 
 
+def _newest(limit: int, offset: int) -> Request:
+    """The newest candles up to a minute that nobody asked for before."""
+
+    def request(number: int) -> tuple[bytes, bytes]:
+        end = int(datetime(2024, 5, 10, tzinfo=UTC).timestamp()) + (offset + 13 * number) * _MINUTE
+        return b"/candles/bench/EUR/USD/spot/1m?end_time=%d&limit=%d" % (end, limit), b""
+
+    return request
+
+
 def _same(path: bytes, headers: bytes = b"") -> Request:
     return lambda _: (path, headers)
 
@@ -176,9 +196,9 @@ def _wait_until_listening(connection: socket.socket) -> None:
         time.sleep(0.05)
 
 
-def _peer(factory: str) -> Sequence[str]:
+def _peer(factory: str, module: str = "api_peers") -> Sequence[str]:
     return (
-        *("-m", "uvicorn", "--factory", f"market_platform_tests.bench.api_peers:{factory}"),
+        *("-m", "uvicorn", "--factory", f"market_platform_tests.bench.{module}:{factory}"),
         *("--no-access-log", "--log-level", "warning", "--port"),
     )
 
