@@ -70,7 +70,7 @@ def judge(error: BaseException) -> Verdict:  # noqa: C901, PLR0911 - one case af
     if isinstance(error, SilentError | StaleError | StreamEndedError):
         return Verdict(str(error))
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Verdict(f"its certificate is not to be trusted: {error.verify_message}", fatal=True, wait_s=_HOPELESS_S)
+        return Verdict(f"its certificate is not to be trusted: {error}", fatal=True, wait_s=_HOPELESS_S)
     if isinstance(error, InvalidURI | httpx.UnsupportedProtocol | httpx.InvalidURL):
         return Verdict(f"its address is wrong: {error}", fatal=True, wait_s=_HOPELESS_S)
     if isinstance(error, socket.gaierror):

@@ -144,7 +144,7 @@ def _older(candle: Candle, known: Candle) -> bool:
     """Whether a state of a forming candle is older than the one known."""
     if candle.open_ms != known.open_ms:
         return candle.open_ms < known.open_ms
-    if candle.event_ms is not None and known.event_ms is not None:
+    if candle.event_ms is not None and known.event_ms is not None and candle.event_ms != known.event_ms:
         return candle.event_ms < known.event_ms
     if candle.num_trades is not None and known.num_trades is not None:
         return candle.num_trades < known.num_trades

@@ -1,0 +1,362 @@
+"""From events to rows, gaps and frames, for one exchange."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+
+import pytest
+
+from market_platform.domain.clock import from_ms
+from market_platform.domain.events import Candle, Event, Funding, OpenInterest, Quote, Trade
+from market_platform.domain.live import Channel, LivePair, Subscription
+from market_platform.domain.ranks import CandleRank
+from market_platform_tests.fixtures.memory_sink import (
+    NOON_MS,
+    MemoryGaps,
+    MemorySink,
+    made_candle,
+    made_pair,
+    made_trade,
+)
+from streamer.connection import Delivery
+from streamer.exchange_clock import ExchangeClock
+from streamer.gap_keeper import GapKeeper
+from streamer.pair_state import Traits
+from streamer.router import Router
+from streamer.sink import IntakeStoppedError
+from streamer.times import Times
+
+MINUTE = 60_000
+BINANCE = Traits(trades_by_id=True, candles_flagged=True, polls_candles=False, quotes_are_ticks=False)
+HYPERLIQUID = Traits(trades_by_id=False, candles_flagged=False, polls_candles=False, quotes_are_ticks=False)
+OANDA = Traits(trades_by_id=False, candles_flagged=True, polls_candles=True, quotes_are_ticks=True)
+CHANNELS = {
+    Trade: Channel.TRADES,
+    Quote: Channel.QUOTES,
+    Candle: Channel.CANDLES,
+    Funding: Channel.CONTEXT,
+    OpenInterest: Channel.CONTEXT,
+}
+
+
+class World:
+    """A router and everything around it, at a time of our own."""
+
+    def __init__(self, traits: Traits = BINANCE, pair: LivePair | None = None, durable: int | None = None) -> None:
+        self.now_ms = NOON_MS
+        self.pair = pair or made_pair()
+        self.sink = MemorySink()
+        if durable is not None:
+            self.sink.durable[self.pair.id] = durable
+        self.gaps = MemoryGaps()
+        self.shown: list[tuple[int, Candle]] = []
+        self.asked: list[tuple[str, int, int]] = []
+        self.known: int | None = NOON_MS - 10 * MINUTE
+        times = Times(lambda: from_ms(self.now_ms), lambda: self.now_ms / 1000)
+        clock = ExchangeClock(times.now_ms, times.monotonic)
+        self.router = Router(
+            "binance",
+            traits,
+            self.sink,
+            GapKeeper(self.gaps),
+            self,
+            self,
+            times,
+            clock,
+            known_until=lambda _: self.known,
+        )
+        self.router.set_pairs([self.pair])
+
+    def subscriptions(self, *channels: Channel) -> list[Subscription]:
+        found = [Subscription(self.pair, each, f"btcusdt@{each}") for each in channels if each is not Channel.CANDLES]
+        if Channel.CANDLES in channels:
+            found += [
+                Subscription(self.pair, Channel.CANDLES, f"btcusdt@{name}", name) for name in self.pair.starlistings
+            ]
+        return found
+
+    def start(self, *channels: Channel) -> list[Subscription]:
+        mine = self.subscriptions(*channels)
+        self.router.lost("spot-1", mine, "start")
+        self.router.live("spot-1", mine)
+        return mine
+
+    def receive(self, *events: Event) -> None:
+        self.router.receive(
+            [
+                Delivery(
+                    Subscription(self.pair, CHANNELS[type(each)], "s", getattr(each, "interval", None)), each, b"raw", 0
+                )
+                for each in events
+            ]
+        )
+
+    def later(self, ms: int) -> None:
+        self.now_ms += ms
+        self.router.tick()
+
+    def candle(self, starlisting_id: int, candle: Candle, event_ms: int) -> None:
+        self.shown.append((starlisting_id, candle))
+
+    def want(self, pair: LivePair, interval: str, start_ms: int, end_ms: int) -> None:
+        self.asked.append((interval, start_ms, end_ms))
+
+
+def test_duplicates_late_and_reordered_trades_count_once() -> None:
+    world = World()
+    trades = [made_trade(each, NOON_MS + each) for each in range(100)]
+    sent = [each for trade in trades for each in (trade, trade)]
+    random.Random(3).shuffle(sent)
+    world.receive(*sent)
+    world.later(10_000)
+    assert sorted(world.sink.trade_ids()) == list(range(100))
+    assert world.gaps.of("trades") == []
+
+
+def test_a_hole_in_trade_ids_is_a_gap_once_its_grace_is_over() -> None:
+    world = World(durable=6)
+    world.receive(made_trade(7), made_trade(8), made_trade(12, NOON_MS + 50))
+    world.later(500)
+    assert world.gaps.of("trades") == []
+    world.later(2_500)
+    world.later(2_500)
+    (gap,) = world.gaps.of("trades", "id_hole")
+    assert (gap.first_id, gap.last_id) == (9, 11)
+    assert gap.start_ms <= NOON_MS
+    assert gap.end_ms is not None
+    world.receive(made_trade(10))  # and still it counts when it comes
+    assert world.sink.trade_ids() == [7, 8, 12, 10]
+
+
+def test_a_trade_that_comes_late_enough_leaves_no_gap() -> None:
+    world = World()
+    world.receive(made_trade(1), made_trade(3))
+    world.later(1_000)
+    world.receive(made_trade(2))
+    world.later(5_000)
+    assert world.gaps.of("trades") == []
+
+
+def test_after_a_start_the_first_trade_says_what_was_missed() -> None:
+    world = World(durable=41)
+    world.start(Channel.TRADES)
+    world.receive(made_trade(50, NOON_MS + 5))
+    (gap,) = world.gaps.of("trades")
+    assert (gap.reason, gap.first_id, gap.last_id, gap.end_ms) == ("start", 42, 49, NOON_MS + 5)
+    world.later(9_000)
+    assert len(world.gaps.of("trades")) == 1  # the hole is that gap, not another one
+
+
+def test_an_outage_in_which_nobody_traded_says_so() -> None:
+    world = World(durable=41)
+    mine = world.start(Channel.TRADES)
+    world.receive(made_trade(42))
+    world.router.lost("spot-1", mine, "disconnect")
+    world.router.live("spot-1", mine)
+    world.receive(made_trade(43))
+    gap = world.gaps.of("trades", "disconnect")[0]
+    assert (gap.first_id, gap.last_id) == (43, 42)
+
+
+def test_a_quiet_market_ends_its_gap_without_a_trade() -> None:
+    world = World(durable=41)
+    world.start(Channel.TRADES)
+    world.later(3_000)
+    assert world.gaps.of("trades")[0].end_ms is None
+    world.later(3_000)
+    assert world.gaps.of("trades")[0].end_ms is not None
+
+
+def test_a_first_start_misses_no_trades_but_wants_recent_candles() -> None:
+    world = World()
+    world.known = None
+    world.start(Channel.TRADES, Channel.CANDLES, Channel.CONTEXT)
+    (gap,) = world.gaps.gaps
+    assert (gap.kind, gap.reason, gap.interval, gap.end_ms) == ("candles", "start", None, NOON_MS)
+    assert gap.start_ms < NOON_MS
+
+
+def test_a_disconnect_is_a_gap_of_each_kind_from_a_little_before() -> None:
+    world = World()
+    mine = world.start(Channel.TRADES, Channel.CANDLES, Channel.CONTEXT, Channel.QUOTES)
+    world.receive(made_trade(1), made_candle(0, closed=False))
+    world.now_ms += 5 * MINUTE
+    world.router.lost("spot-1", mine, "disconnect", "1006")
+    world.router.lost("spot-1", mine, "disconnect", "again")  # is the same one
+    world.now_ms += MINUTE
+    world.router.live("spot-1", mine)
+    found = [gap for gap in world.gaps.gaps if gap.reason == "disconnect"]
+    assert sorted(gap.kind for gap in found) == ["candles", "context", "trades"]
+    assert {gap.detail for gap in found} == {"1006"}
+    candles = world.gaps.of("candles", "disconnect")[0]
+    assert candles.start_ms == NOON_MS - MINUTE
+    assert candles.end_ms is not None
+    assert candles.end_ms >= NOON_MS + 6 * MINUTE
+
+
+def test_closed_candles_are_stored_forming_ones_are_shown() -> None:
+    world = World()
+    world.start(Channel.CANDLES)
+    forming, closed = made_candle(0, closed=False), made_candle(0, closed=True)
+    world.receive(forming, closed, closed, forming)
+    assert world.sink.kept_candles == [(CandleRank.EXCHANGE, closed)]
+    assert world.shown == [(100, forming)]
+
+
+def test_candles_of_intervals_that_nobody_listed_are_nothing() -> None:
+    world = World(pair=made_pair(1, "5m"))
+    world.receive(made_candle(0, closed=True))
+    assert world.sink.kept_candles == []
+
+
+def test_a_missing_candle_is_a_gap_of_its_interval() -> None:
+    world = World()
+    world.start(Channel.CANDLES)
+    world.now_ms += 3 * MINUTE
+    world.receive(made_candle(0, closed=True), made_candle(2, closed=True))
+    world.later(4_000)
+    gap = world.gaps.of("candles", "missing_candle")[0]
+    assert (gap.interval, gap.start_ms, gap.end_ms) == ("1m", NOON_MS + MINUTE, NOON_MS + 2 * MINUTE)
+
+
+def test_a_candle_that_names_trades_which_never_came_betrays_a_dead_stream_of_trades() -> None:
+    world = World()
+    world.start(Channel.TRADES, Channel.CANDLES)
+    world.receive(made_trade(10), made_candle(0, closed=True, last_trade_id=21))
+    world.later(5_000)
+    assert world.gaps.of("trades") == []
+    world.receive(made_candle(1, closed=True, last_trade_id=40))
+    world.later(5_000)
+    (gap,) = world.gaps.of("trades", "stale")
+    assert (gap.first_id, gap.last_id) == (11, None)
+
+
+def test_hyperliquid_s_candles_are_provisional_until_confirmed() -> None:
+    world = World(HYPERLIQUID)
+    world.start(Channel.CANDLES)
+    last = made_candle(0, closed=None, late_ms=None)
+    world.receive(last, made_candle(1, closed=None, late_ms=65_000))
+    assert world.sink.kept_candles == [(CandleRank.LIVE_STREAM, last)]
+    assert world.asked == [("1m", NOON_MS, NOON_MS + MINUTE)]
+    confirmed = made_candle(0, closed=True, close="100.5")
+    world.router.asked_for(world.pair, [confirmed])
+    assert world.sink.kept_candles[-1] == (CandleRank.EXCHANGE, confirmed)
+
+
+def test_hyperliquid_s_trades_are_known_by_id_without_order() -> None:
+    world = World(HYPERLIQUID)
+    trades = [made_trade(each, first_id=None, last_id=None) for each in (9_000, 17, 500_000, 17, 9_000)]
+    world.receive(*trades)
+    world.later(9_000)
+    assert world.sink.trade_ids() == [9_000, 17, 500_000]
+    assert world.gaps.of("trades") == []
+
+
+def test_funding_is_the_last_of_its_minute_with_what_came_before() -> None:
+    world = World()
+    rate = Decimal("0.0001")
+    world.now_ms += MINUTE
+    world.receive(
+        Funding("BTCUSDT", rate, premium=Decimal("0.5"), time_ms=NOON_MS + 1_000),
+        Funding("BTCUSDT", rate * 2, mark_price=Decimal(7), time_ms=NOON_MS + 59_000),
+        Funding("BTCUSDT", rate * 9, time_ms=NOON_MS + 30_000),  # late: not the last
+        Funding("BTCUSDT", rate * 3, time_ms=NOON_MS + 61_000),
+        Funding("BTCUSDT", rate * 4, time_ms=NOON_MS + 59_500),  # of a minute that is over
+    )
+    ((minute, row),) = world.sink.kept_funding
+    assert minute == NOON_MS
+    assert (row.funding_rate, row.premium, row.mark_price) == (rate * 2, Decimal("0.5"), Decimal(7))
+    world.later(63_000)
+    assert [minute for minute, _ in world.sink.kept_funding] == [NOON_MS, NOON_MS + MINUTE]
+
+
+def test_open_interest_waits_for_the_minute_and_for_the_end() -> None:
+    world = World()
+    world.receive(OpenInterest("BTCUSDT", Decimal(5)))
+    assert world.sink.kept_open_interest == []
+    world.router.flush()
+    assert [(minute, row.open_interest) for minute, row in world.sink.kept_open_interest] == [(NOON_MS, Decimal(5))]
+
+
+def test_quotes_are_kept_only_where_they_are_the_ticks() -> None:
+    quotes = [Quote("BTCUSDT", Decimal(1), Decimal(2), Decimal(3), Decimal(4), NOON_MS + each) for each in (1, 2, 2, 1)]
+    binance, oanda = World(), World(OANDA)
+    for world in (binance, oanda):
+        world.receive(*quotes)
+    assert binance.sink.kept_quotes == []
+    assert oanda.sink.kept_quotes == quotes[:2]
+
+
+def test_ticks_show_the_newest_trade_and_quote_once() -> None:
+    world = World()
+    quote = Quote("BTCUSDT", Decimal("99.50"), Decimal("100.50"), Decimal(1), Decimal(1), update_id=7)
+    world.receive(made_trade(1, NOON_MS, "100.10"), quote, made_trade(2, NOON_MS + 9, "1E+2"))
+    (tick,) = world.router.ticks()
+    assert (tick.price, tick.volume, tick.side, tick.bid, tick.ask) == ("100", "2", "buy", "99.50", "100.50")
+    assert tick.time == NOON_MS + 9
+    assert world.router.ticks() == []
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (made_trade(1, NOON_MS + 61_000), "future"),
+        (made_trade(1, 1_000_000_000_000), "2009"),
+        (made_trade(1, price="0"), "positive"),
+        (made_candle(0, closed=True, open_ms=NOON_MS + 1), "grid"),
+        (made_candle(0, closed=True, end_ms=NOON_MS + 1), "grid"),
+        (made_candle(0, closed=True, high=Decimal(1)), "contradict"),
+        (made_candle(0, closed=True, volume=Decimal(-1)), "volume"),
+        (Quote("BTCUSDT", Decimal(2), Decimal(1), Decimal(1), Decimal(1)), "crossed"),
+    ],
+)
+def test_nonsense_is_a_dead_letter_and_changes_nothing(event: Event, reason: str) -> None:
+    world = World()
+    world.receive(event, made_trade(5))
+    (letter,) = world.sink.letters
+    assert reason in letter.reason
+    assert letter.payload == "raw"
+    assert world.sink.trade_ids() == [5]
+    assert world.sink.kept_candles == []
+
+
+def test_built_bars_are_whole_or_not_stored() -> None:
+    pair = made_pair(candles_from="trades")
+    world = World(pair=pair)
+    world.now_ms += 30_000  # in the middle of a minute
+    world.start(Channel.TRADES)
+    for number, second in enumerate(range(31, 60 * 8, 7)):
+        world.now_ms = NOON_MS + second * 1000
+        world.receive(made_trade(number, world.now_ms, price=str(100 + number % 5)))
+    assert world.sink.opens(CandleRank.LIVE_STREAM) == [NOON_MS + each * MINUTE for each in range(1, 7)]
+    gaps = world.gaps.of("candles", "missing_candle")
+    assert [(gap.interval, gap.start_ms) for gap in gaps] == [("1m", NOON_MS), ("5m", NOON_MS)]
+
+
+def test_a_full_journal_stops_everything_and_what_it_refused_is_missed_later() -> None:
+    world = World(durable=0)
+    mine = world.start(Channel.TRADES, Channel.CANDLES)
+    world.receive(made_trade(1), made_candle(0, closed=True))
+    world.sink.stopped = True
+    with pytest.raises(IntakeStoppedError):
+        world.receive(made_trade(2), made_trade(3), made_candle(1, closed=True))
+    world.later(1_000)  # does nothing
+    world.router.lost("spot-1", mine, "intake_stopped")
+    world.sink.stopped = False
+    world.router.live("spot-1", mine)
+    world.receive(made_trade(7), made_candle(1, closed=True))
+    gap = world.gaps.of("trades", "intake_stopped")[0]
+    assert (gap.first_id, gap.last_id) == (2, 6)
+    assert world.sink.opens() == [NOON_MS, NOON_MS + MINUTE]  # not taken for a duplicate
+
+
+def test_pairs_come_and_go() -> None:
+    world = World()
+    world.start(Channel.TRADES)
+    world.receive(Funding("BTCUSDT", Decimal(1), time_ms=NOON_MS))
+    world.router.set_pairs([])
+    assert len(world.sink.kept_funding) == 1  # the unfinished minute is kept
+    world.receive(made_trade(1))
+    assert world.sink.kept_trades == []
+    assert all(gap.end_ms is not None for gap in world.gaps.gaps)
