@@ -132,7 +132,7 @@ class KlineFeed(_Feed):
         self._grid = grid
         self._bar: Bar | None = None
         self._pushed_ms = 0
-        self._pushed_count = -1
+        self._pushed_count = 0
 
     def start(self, at_ms: int) -> Callable[[], None] | None:
         """Take up the candle that forms; one of many hours needs their sums first."""
@@ -170,7 +170,7 @@ class KlineFeed(_Feed):
         return made
 
     def _next(self, bar: Bar) -> Bar:
-        self._pushed_count = -1
+        self._pushed_count = 0
         end_ms = self._grid.end(bar.end_ms)
         return flat_bar(bar.end_ms, end_ms, bar.close, bar.first_id + bar.count)
 
