@@ -12,6 +12,8 @@ other rooms. Nothing here does I/O when imported or when definitions are built; 
     metadata.py, chart.py, table_schemas.py       what a person sees of an asset and its materialisations
     schedules.py    yesterday, last week, last month
     symptoms.py     what is not as it should be   repair.py     what to ask for again: both pure   sensors.py  both at work
+    gaps.py         gaps of streams that the streamer could not repair
+    stream_reports.py                             what the streamer wrote, as materialisations; late parts
     orphans.py      runs whose process is gone    housekeeping.py  pruning
     build.py        all of it as one Definitions
     storage.py, instance.py, setup.py             Dagster's own storage and limits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -16,6 +17,7 @@ from market_platform.defs.assets.live import live_assets
 from market_platform.defs.assets.periods import period_asset
 from market_platform.defs.assets.ticks import ticks_asset
 from market_platform.defs.assets.verification import equals_exchange_check
+from market_platform.defs.gaps import gap_job, gap_sensor
 from market_platform.defs.housekeeping import prune_job, prune_schedule
 from market_platform.defs.jobs import AssetJob, compaction_job, day_job, period_job, statistics_job
 from market_platform.defs.names import has_history, period_intervals
@@ -25,11 +27,15 @@ from market_platform.defs.policies import Policies
 from market_platform.defs.resources import Resources, resources_from_settings
 from market_platform.defs.schedules import compaction_schedule, daily_schedule, period_schedule, statistics_schedule
 from market_platform.defs.sensors import repair_sensor
+from market_platform.defs.stream_reports import late_parts_sensor, report_sensor
 from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.errors import ConfigError
 from market_platform.domain.intervals import PERIOD_INTERVALS, parse_interval
 from market_platform.domain.pairs import TradingPair
 from market_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from market_platform.exchanges.live import LiveExchange
 
 
 def build_defs(
@@ -60,7 +66,7 @@ def build_defs(
         _check_intervals(history)
         _add_history(kit, history, settings, partitions, policies, clock, compare_with_exchange=compare_with_exchange)
     if streamed:
-        _add_live(kit, streamed, partitions, policies)
+        _add_live(kit, streamed, settings, partitions, policies, clock)
     housekeeping = prune_job(settings.event_log_retention_days)
     return dg.Definitions(
         assets=kit.assets,
@@ -128,13 +134,33 @@ def _add_history(
     )
 
 
-def _add_live(kit: _Kit, pairs: Sequence[TradingPair], partitions: Partitions, policies: Policies) -> None:
-    """Pairs that are streamed: what the streamer writes, and the day files made of it."""
-    for pair in pairs:
-        kit.assets += [*live_assets(pair, partitions), compaction_asset(pair, partitions, policies)]
+def _add_live(
+    kit: _Kit,
+    pairs: Sequence[TradingPair],
+    settings: Settings,
+    partitions: Partitions,
+    policies: Policies,
+    clock: Clock,
+) -> None:
+    """Pairs that are streamed: what the streamer writes, the day files made of it, and gaps that it could not repair."""
+    streamed = [spec for pair in pairs for spec in live_assets(pair, partitions)]
+    kit.assets += [*streamed, *(compaction_asset(pair, partitions, policies) for pair in pairs)]
     compaction = compaction_job(pairs)
-    kit.jobs.append(compaction)
     kit.schedules.append(compaction_schedule(pairs, compaction))
+
+    def open_exchange(code: str) -> LiveExchange:
+        from market_platform.exchanges.registry import live_exchange
+
+        return live_exchange(code, settings, clock)
+
+    exchanges = sorted({pair.exchange for pair in pairs})
+    repairs = {exchange: gap_job(exchange, open_exchange) for exchange in exchanges}
+    kit.jobs += [compaction, *repairs.values()]
+    kit.sensors += [
+        gap_sensor(exchanges, repairs, clock),
+        report_sensor(frozenset(spec.key for spec in streamed), clock),
+        late_parts_sensor(pairs, compaction, clock),
+    ]
 
 
 def accept_beta() -> None:

@@ -44,7 +44,8 @@ ORDER BY gap_start DESC, gaps.id LIMIT %(limit)s
 _OVERDUE = f"""
 SELECT {COLUMNS} {FROM}
 WHERE {OPEN} AND gap_end IS NOT NULL AND (detected_at < clock_timestamp() - %(age)s OR attempts >= %(attempts)s)
-    AND (last_attempt_at IS NULL OR last_attempt_at < clock_timestamp() - %(rest)s)
+    AND (last_attempt_at IS NULL OR last_attempt_at < clock_timestamp()
+        - %(rest)s * 2 ^ least(greatest(attempts - %(attempts)s, 0), 6))
 ORDER BY gap_start DESC, gaps.id LIMIT %(limit)s
 """
 _BEGIN = f"""
@@ -83,7 +84,7 @@ def load_overdue_gaps(
 ) -> list[Gap]:
     """Open gaps that ended and that are older than `age` or were tried `attempts` times, newest first.
 
-    Those that somebody tried within `rest` are left out.
+    Those that somebody tried within `rest` are left out, which doubles with each attempt beyond `attempts`, six times.
     """
     parameters = {"age": age, "attempts": attempts, "rest": rest, "limit": limit}
     with driver_connection(conn).cursor() as cursor:

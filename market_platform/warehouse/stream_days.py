@@ -79,6 +79,19 @@ FROM unnest(%s::integer[], %s::text[], %s::date[], %s::timestamptz[]) AS seen (p
 WHERE stored.trading_pair_id = seen.pair AND stored.layer = seen.layer AND stored.day = seen.day
 """
 
+_UNCOMPACTED = """
+SELECT stored.trading_pair_id, exchanges.code, symbol, layer, stored.day, stored.rows, stored.first_time, stored.last_time,
+    lag_ms, gaps, updated_at, reported_at
+FROM stream_days AS stored
+JOIN trading_pairs ON trading_pairs.id = stored.trading_pair_id
+JOIN exchanges ON exchanges.id = exchange_id
+LEFT JOIN lake_days AS made
+    ON made.trading_pair_id = stored.trading_pair_id AND made.kind = stored.layer AND made.day = stored.day
+WHERE layer IN ('trades', 'ticks') AND stored.day BETWEEN %(first)s AND %(last)s
+    AND (made.written_at IS NULL OR made.written_at < updated_at)
+ORDER BY stored.day, exchanges.code, symbol
+"""
+
 
 def add_stream_days(conn: Connection, additions: Sequence[StreamDayAddition]) -> None:
     """Add to the days, in the caller's transaction; several of one day are summed."""
@@ -105,3 +118,12 @@ def mark_reported(conn: Connection, days: Sequence[StreamDay]) -> None:
     columns = [[getattr(each, name) for each in days] for name in ("trading_pair_id", "layer", "day", "updated_at")]
     with driver_connection(conn).cursor() as cursor:
         cursor.execute(_REPORTED, columns)
+
+
+def load_uncompacted(conn: Connection, first: date, last: date) -> list[StreamDay]:
+    """Days of trades or ticks from `first` to `last` whose file is older than what the stream wrote last, or not there yet.
+
+    A day whose latest parts held nothing new is among them, too: its file did not change.
+    """
+    with driver_connection(conn).cursor() as cursor:
+        return [StreamDay(*row) for row in cursor.execute(_UNCOMPACTED, {"first": first, "last": last})]

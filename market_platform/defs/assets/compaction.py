@@ -60,7 +60,7 @@ def compaction_asset(pair: TradingPair, partitions: Partitions, policies: Polici
 
 
 def _materialise(context: dg.AssetExecutionContext, pair: TradingPair, kind: str) -> dg.MaterializeResult[None]:
-    from market_platform.pipeline.compaction import compact_day  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    from market_platform.pipeline.compaction import compact_day
     from market_platform.pipeline.platform import Provenance
     from market_platform.warehouse.reference import load_pair
 
