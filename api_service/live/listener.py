@@ -25,7 +25,7 @@ from market_platform.domain.live_frames import LIVE_CHANNEL, SERIES_CHANNEL, dec
 from market_platform.warehouse.chart_queries import REFERENCE_CHANNEL
 
 CHECK_S = 2.0
-_ANSWER_S = 10.0
+_ANSWER_S = 5.0
 """A read that takes longer is given up with its connection; what it should have read, the next one reads."""
 _LONGEST_DELAY_S = 2.0
 

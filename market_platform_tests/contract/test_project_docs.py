@@ -85,6 +85,8 @@ def check_line(line: str) -> None:
         elif program == "make":
             targets = {each for each in arguments if not each.startswith("-") and "=" not in each}
             assert targets <= make_targets(), line
+        elif program == "python" and arguments[0].startswith("examples/"):
+            assert (PROJECT_ROOT / arguments[0]).is_file(), line
         elif program.startswith(("scripts/", ".ci/")):
             assert (PROJECT_ROOT / program).is_file(), line
         else:
