@@ -86,7 +86,7 @@ class Drain(ABC):
                 self._wake.clear()
                 try:
                     self.deliver(reader, self._stopping.is_set)
-                except Exception as error:  # noqa: BLE001  nothing may end this thread; the journal keeps what waits
+                except BaseException as error:  # noqa: BLE001  not even a panic of polars may end this thread
                     failures += 1
                     self._failed(error, failures)
                     self._stopping.wait(self._delays.after(failures))
@@ -96,7 +96,7 @@ class Drain(ABC):
                         log.info("delivery_resumed", to=self.name, failures=failures)
                     failures, self._failing_since = 0, None
 
-    def _failed(self, error: Exception, failures: int) -> None:
+    def _failed(self, error: BaseException, failures: int) -> None:
         self._problem = str(error) or type(error).__name__
         self._failing_since = self._failing_since or self._clock()
         if failures & (failures - 1) == 0:  # the 1st, 2nd, 4th, 8th …

@@ -198,9 +198,12 @@ def _append(columns: dict[str, list[Any]], record: CandleRecord) -> None:
 
 def _exact(value: Decimal, name: str, candle: Candle) -> Decimal:
     try:
-        return value.quantize(_UNIT, context=_EXACT)
+        exact = value.quantize(_UNIT, context=_EXACT)
     except DecimalException:
+        exact = None
+    if exact is None or not exact.is_finite():
         raise WarehouseError(
             f"{name} {value} of the {candle.interval} candle of {candle.symbol} at {candle.open_ms} ms is not a number of "
             "at most 20 digits before the point and 18 behind it"
-        ) from None
+        )
+    return exact
