@@ -11,7 +11,7 @@ class Symbol(BaseModel):
     symbol: str = Field(examples=["EURUSD"])
     earliest: int = Field(description="First moment of its data, Unix seconds.", examples=[1706745600])
     latest: int = Field(description="Last moment of its data, Unix seconds.", examples=[1737755998])
-    tick_count: int = Field(description="Ticks in the lake.", examples=[11600518])
+    tick_count: int = Field(description="Ticks or trades in the lake.", examples=[11600518])
     exchange: str = Field(examples=["dukascopy"])
     market_type: str = Field(examples=["spot"])
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from market_platform.embedded.record import ServiceState
+    from market_platform.warehouse.lake_days import LakeStatistics
 
 _BLOCKS: dict[Condition | None, tuple[str, str]] = {
     Condition.AVAILABLE: ("█", "green"),
@@ -92,6 +93,11 @@ class _Pair:
     first: date
     last: date
 
+    @property
+    def newest(self) -> datetime | None:
+        """The newest of what there is: of a pair that is streamed, mostly a candle."""
+        return max((each for each in (self.last_tick, self.last_candle) if each), default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
@@ -111,6 +117,7 @@ def _services(settings: Settings) -> list[ServiceState]:
 def _pairs(settings: Settings, now: datetime, days: int) -> list[_Pair]:
     """Every active pair's state, from the database alone."""
     from market_platform.embedded.postgres import find_database_url
+    from market_platform.exchanges.codes import TICK_EXCHANGES
     from market_platform.warehouse.candle_days import load_candle_days
     from market_platform.warehouse.engine import create_warehouse
     from market_platform.warehouse.lake_days import lake_statistics, load_lake_days
@@ -122,17 +129,22 @@ def _pairs(settings: Settings, now: datetime, days: int) -> list[_Pair]:
     found = []
     try:
         with warehouse.connect() as connection:
-            totals = {(each.exchange, each.symbol): each for each in lake_statistics(connection)}
+            totals: dict[str, list[LakeStatistics]] = {}
+            for each in lake_statistics(connection):
+                totals.setdefault(f"{each.exchange}/{each.symbol}", []).append(each)
             for row in load_pairs(connection):
                 if not row.active:
                     continue
-                total = totals.get((row.exchange, row.symbol))
-                last_tick = total.last_time if total else None
-                newest = last_tick.date() if last_tick else yesterday
-                lake = load_lake_days(connection, row.id, newest - window, yesterday)
-                last = max(lake, default=yesterday)
-                lake = {day: each for day, each in lake.items() if day >= last - window}
+                mine = totals.get(row.name, [])
+                last_tick = max((each.last_time for each in mine if each.last_time), default=None)
                 shortest = next(iter(row.starlistings.values()), None)
+                if row.exchange in TICK_EXCHANGES:
+                    newest = last_tick.date() if last_tick else yesterday
+                    lake = load_lake_days(connection, row.id, newest - window, yesterday)
+                    last = max(lake, default=yesterday)
+                    lake = {day: each for day, each in lake.items() if day >= last - window}
+                else:  # a stream's newest day is today; its gaps are in the ledger (`market-platform gaps`)
+                    lake, last = {}, now.date()
                 candles = load_candle_days(connection, shortest, last - window, last) if shortest is not None else {}
                 instrument = load_instrument(connection, row.id) if row.instrument else None
                 open_days = [
@@ -143,11 +155,11 @@ def _pairs(settings: Settings, now: datetime, days: int) -> list[_Pair]:
                 found.append(
                     _Pair(
                         name=row.name,
-                        conditions={day: each.condition for day, each in lake.items()},
+                        conditions={day: each.condition for day, each in (lake or candles).items()},
                         gaps=[day for day in open_days if day not in lake],
                         last_tick=last_tick,
                         last_candle=max((each.last_time for each in candles.values() if each.last_time), default=None),
-                        ticks=total.rows if total else 0,
+                        ticks=sum(each.rows for each in mine),
                         first=last - window,
                         last=last,
                     )
@@ -210,9 +222,9 @@ def _show_pairs(pairs: Sequence[_Pair], now: datetime, days: int) -> None:
     for title in ("pair", "newest", "lag", "ticks", f"its newest {days} days", *(["conditions"] if wide else [])):
         table.add_column(title, no_wrap=True, justify="right" if title in ("lag", "ticks") else "left")
     for pair in pairs:
-        newest = f"{pair.last_tick:%Y-%m-%d}" if pair.last_tick else "never"
+        newest = f"{pair.newest:%Y-%m-%d}" if pair.newest else "never"
         counts = [_summary(pair)] if wide else []
-        table.add_row(pair.name, newest, _lag(pair.last_tick, now), _short(pair.ticks), _strip(pair), *counts)
+        table.add_row(pair.name, newest, _lag(pair.newest, now), _short(pair.ticks), _strip(pair), *counts)
     console.print(table)
     for pair in pairs:
         if pair.gaps:
@@ -285,7 +297,7 @@ def _document(
                 "ticks": pair.ticks,
                 "last_tick": pair.last_tick.isoformat() if pair.last_tick else None,
                 "last_candle": pair.last_candle.isoformat() if pair.last_candle else None,
-                "lag_seconds": round((now - pair.last_tick).total_seconds()) if pair.last_tick else None,
+                "lag_seconds": round((now - pair.newest).total_seconds()) if pair.newest else None,
                 "conditions": dict(Counter(each.value for each in pair.conditions.values())),
                 "days": {day.isoformat(): condition.value for day, condition in sorted(pair.conditions.items())},
                 "gaps": [day.isoformat() for day in pair.gaps],

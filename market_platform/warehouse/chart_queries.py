@@ -157,12 +157,13 @@ SELECT
      WHERE starlisting_id = %(starlisting)s AND rows > 0 ORDER BY day DESC LIMIT 1)
 """
 
-# Ticks say how far a pair's data goes; where there are none (an exchange that gives candles only), its candles do. Each
-# look-up is one step down an index, so none of it grows with history.
+# Ticks (or trades) say how far a pair's data goes; where there are none (an exchange that gives candles only), its candles do,
+# and candles of a stream are newer than the last whole day of its ticks. Each look-up is one step down an index, so none of it
+# grows with history.
 _SUMMARIES = """
 SELECT e.code, p.symbol, m.code,
     floor(extract(epoch FROM coalesce(ticks.first_time, candle.first_time)))::bigint,
-    floor(extract(epoch FROM coalesce(ticks.last_time, candle.last_time)))::bigint,
+    floor(extract(epoch FROM greatest(ticks.last_time, candle.last_time, streamed.last_time)))::bigint,
     coalesce(ticks.rows, 0)::bigint,
     ARRAY(SELECT i.name FROM starlistings AS s JOIN intervals AS i ON i.id = s.interval_id
           WHERE s.trading_pair_id = p.id AND s.active ORDER BY i.seconds)
@@ -172,11 +173,12 @@ JOIN market_types AS m ON m.id = p.market_type_id
 LEFT JOIN LATERAL (
     SELECT t.rows,
         (SELECT d.first_time FROM lake_days AS d
-         WHERE d.trading_pair_id = p.id AND d.kind = 'ticks' AND d.rows > 0 ORDER BY d.day LIMIT 1) AS first_time,
+         WHERE d.trading_pair_id = p.id AND d.kind = t.kind AND d.rows > 0 ORDER BY d.day LIMIT 1) AS first_time,
         (SELECT d.last_time FROM lake_days AS d
-         WHERE d.trading_pair_id = p.id AND d.kind = 'ticks' AND d.rows > 0 ORDER BY d.day DESC LIMIT 1) AS last_time
+         WHERE d.trading_pair_id = p.id AND d.kind = t.kind AND d.rows > 0 ORDER BY d.day DESC LIMIT 1) AS last_time
     FROM lake_totals AS t
-    WHERE t.trading_pair_id = p.id AND t.kind = 'ticks' AND t.rows > 0
+    WHERE t.trading_pair_id = p.id AND t.kind IN ('ticks', 'trades') AND t.rows > 0
+    ORDER BY t.kind LIMIT 1
 ) AS ticks ON true
 LEFT JOIN LATERAL (
     SELECT min(edge.first_time) AS first_time, max(edge.last_time) AS last_time
@@ -189,6 +191,13 @@ LEFT JOIN LATERAL (
     ) AS edge
     WHERE s.trading_pair_id = p.id AND s.active
 ) AS candle ON ticks.rows IS NULL
+LEFT JOIN LATERAL (
+    SELECT (SELECT d.last_time FROM candle_days AS d
+            WHERE d.starlisting_id = s.id AND d.rows > 0 ORDER BY d.day DESC LIMIT 1) AS last_time
+    FROM starlistings AS s JOIN intervals AS i ON i.id = s.interval_id
+    WHERE s.trading_pair_id = p.id AND s.active
+    ORDER BY i.seconds LIMIT 1
+) AS streamed ON true
 WHERE p.active AND e.active AND coalesce(ticks.first_time, candle.first_time) IS NOT NULL
     AND (%(symbol)s::text IS NULL OR p.symbol = %(symbol)s)
 ORDER BY p.symbol, e.id

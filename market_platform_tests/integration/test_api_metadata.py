@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+import psycopg
 import pytest
 
 from market_platform.domain.conditions import Condition
@@ -144,3 +145,22 @@ def test_the_service_says_what_it_is_without_help_from_elsewhere(api: ApiServer)
     codes = [each["code"] for each in api.get("/problems").json()]
     assert {"missing_parameters", "symbol_not_found", "range_too_large"} <= set(codes)
     assert api.get("/problems/nothing").status_code == 404
+
+
+def test_streamed_candles_are_newer_than_the_last_day_of_ticks(
+    api: ApiServer, warehouse: Warehouse, pair: PairRow
+) -> None:
+    with psycopg.connect(warehouse.url, autocommit=True) as conn:
+        conn.execute(
+            "INSERT INTO lake_days (trading_pair_id, day, kind, object_key, content_hash, rows, bytes, first_time, last_time,"
+            " condition, run_id, code_version) VALUES (%s, '2024-03-17', 'trades', 'k', 'h', 7, 1, '2024-03-17 01:00+00',"
+            " '2024-03-17 23:59+00', 'available', 'run', '1')",
+            (pair.id,),
+        )
+    store(warehouse, pair, "1m", date(2024, 3, 18), hours(at("2024-03-18T05:00"), 1))
+    found = api.get("/api/metadata", symbol="EURUSD").json()
+    assert (found["earliest"], found["latest"], found["tick_count"]) == (
+        int(at("2024-03-17T01:00").timestamp()),
+        int(at("2024-03-18T05:00").timestamp()),
+        7,
+    )

@@ -194,7 +194,8 @@ def test_a_configuration_that_is_not_there_or_no_text(command: CommandLine) -> N
 DAYS = ("--from", "2024-03-04", "--to", "2024-03-05")
 USAGE: dict[str, tuple[tuple[str, ...], str]] = {
     "a misspelt pair": (("EURUDS", *DAYS), "'EURUDS' is not a configured pair; did you mean dukascopy/EURUSD"),
-    "another exchange's": (("oanda/EURUSD", *DAYS), "did you mean dukascopy/EURUSD?"),
+    "another exchange's": (("nowhere/EURUSD", *DAYS), "did you mean dukascopy/EURUSD?"),
+    "a streamed pair": (("oanda/EURUSD", *DAYS), "oanda/EURUSD is streamed; it has no history to backfill"),
     "nothing like a pair": (("QQQQQQ", *DAYS), "is not a configured pair; configured are dukascopy/EURUSD, "),
     "no pair": (DAYS, "Missing argument 'PAIR...'"),
     "no day": (("EURUSD",), "Missing option '--from'"),
