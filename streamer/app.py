@@ -19,7 +19,7 @@ import structlog
 from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.errors import ConfigError
 from market_platform.domain.live import LivePair
-from market_platform.exchanges.live import LiveExchange, LiveRest
+from market_platform.exchanges.live import LiveExchange
 from market_platform.exchanges.registry import LIVE_EXCHANGES, live_exchange
 from market_platform.pipeline.platform import Platform
 from market_platform.settings import Settings
@@ -31,6 +31,7 @@ from streamer.http import serve
 from streamer.journal_sink import JournalConfig, JournalSink
 from streamer.metrics import StreamerMetrics
 from streamer.pairs import Pairs
+from streamer.repair import Repairer
 from streamer.supervisor import ExchangeSupervisor
 from streamer.times import Times
 
@@ -51,7 +52,7 @@ class StreamerApp:
         self._exchanges: dict[str, LiveExchange] = {}
         self._refused: dict[str, str] = {}
         self._supervisors: dict[str, ExchangeSupervisor] = {}
-        self._rests: dict[str, LiveRest] = {}
+        self._repairers: dict[str, Repairer] = {}
 
     def stop(self) -> None:
         """Ask it to stop."""
@@ -90,7 +91,7 @@ class StreamerApp:
         bus = Bus(self._url, settings.database_timeout_s)
         bus.sources.append(lambda: (tick for each in self.supervisors() for tick in each.router.ticks()))
         pairs = Pairs(warehouse, gaps, wanted, self._spell, settings.database_timeout_s)
-        health = Health(sink, self.supervisors, lambda: self._alarms(pairs, gaps), lambda _: 0, self._times.now())
+        health = Health(sink, self.supervisors, lambda: self._alarms(pairs, gaps), self._open_gaps, self._times.now())
         metrics = StreamerMetrics(health, self.supervisors, bus)
         address = serve(settings.streamer_metrics_host, settings.streamer_metrics_port, health.document, metrics.render)
         self.port = await stack.enter_async_context(address)
@@ -135,15 +136,23 @@ class StreamerApp:
                 for code in {pair.exchange for pair in loaded} | set(self._supervisors):
                     supervisor = self._supervisors.get(code)
                     if supervisor is None:
-                        supervisor = await self._supervise(stack, code, sink, keeper, bus, pairs)
+                        supervisor = await self._supervise(stack, code, platform, sink, keeper, bus, pairs)
                         group.create_task(supervisor.run(), name=code)
+                        group.create_task(self._repairers[code].run(), name=f"{code} repair")
                     supervisor.set_pairs([pair for pair in loaded if pair.exchange == code])
 
     async def _supervise(
-        self, stack: AsyncExitStack, code: str, sink: JournalSink, keeper: GapKeeper, bus: Bus, pairs: Pairs
+        self,
+        stack: AsyncExitStack,
+        code: str,
+        platform: Platform,
+        sink: JournalSink,
+        keeper: GapKeeper,
+        bus: Bus,
+        pairs: Pairs,
     ) -> ExchangeSupervisor:
         exchange = self._exchanges[code]
-        rest = self._rests[code] = await stack.enter_async_context(exchange.rest())
+        rest = await stack.enter_async_context(exchange.rest())
         real_time = self._settings.market == "live" or self._settings.replay_speed == 1
         supervisor = self._supervisors[code] = ExchangeSupervisor(
             exchange,
@@ -155,7 +164,13 @@ class StreamerApp:
             known_until=pairs.known_until,
             check_future=real_time,
         )
+        self._repairers[code] = Repairer(
+            code, rest, sink, platform.warehouse, lambda: supervisor.pairs, clock=self._times.clock
+        )
         return supervisor
+
+    def _open_gaps(self, code: str) -> int:
+        return self._repairers[code].open_gaps if code in self._repairers else 0
 
     def _wanted(self) -> list[str]:
         """The exchanges that may be streamed."""

@@ -31,21 +31,21 @@ log = structlog.get_logger("streamer")
 
 
 class Health:
-    """What is known of the whole process. `alarms` are sentences of others, `repairing` open repairs by exchange."""
+    """What is known of the whole process. `alarms` are sentences of others, `open_gaps` how many of an exchange wait for repair."""
 
     def __init__(
         self,
         sink: Sink,
         supervisors: Callable[[], Iterable[ExchangeSupervisor]],
         alarms: Callable[[], Iterable[str]],
-        repairing: Callable[[str], int],
+        open_gaps: Callable[[str], int],
         started_at: datetime,
     ) -> None:
         self.started_at = started_at
         self._sink = sink
         self._supervisors = supervisors
         self._alarms = alarms
-        self._repairing = repairing
+        self._open_gaps = open_gaps
 
     def connections(self, supervisor: ExchangeSupervisor) -> list[StreamConnection]:
         """A row a connection."""
@@ -70,7 +70,7 @@ class Health:
                     last_error=report.last_error,
                     details={
                         "delivering": slot.delivering,
-                        "gaps_being_repaired": self._repairing(supervisor.code),
+                        "open_gaps": self._open_gaps(supervisor.code),
                         "unknown_pairs": supervisor.unknown,
                     },
                 )
@@ -109,15 +109,15 @@ class Health:
         }
 
     def _summary(self, supervisor: ExchangeSupervisor) -> dict[str, Any]:
-        slots, repairing = supervisor.slots.values(), self._repairing(supervisor.code)
+        slots, open_gaps = supervisor.slots.values(), self._open_gaps(supervisor.code)
         delivering = sum(each.delivering for each in slots)
         return {
-            "healthy": delivering == len(slots) and not repairing and supervisor.gate.breaker == "closed",
+            "healthy": delivering == len(slots) and not open_gaps and supervisor.gate.breaker == "closed",
             "pairs": len(supervisor.pairs),
             "connections": len(slots),
             "delivering": delivering,
             "breaker": supervisor.gate.breaker,
-            "gaps_being_repaired": repairing,
+            "open_gaps": open_gaps,
             "lag_ms": supervisor.router.tallies.lag_ms,
             "unknown_pairs": dict(supervisor.unknown),
             "errors": {
