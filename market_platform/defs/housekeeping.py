@@ -9,6 +9,11 @@ import dagster as dg
 from market_platform.defs.resources import PLATFORM, WAREHOUSE
 from market_platform.domain.clock import utc_now
 
+_RESUMABLE = timedelta(days=1)
+"""A client that was away for longer reads its series anew."""
+_RESUMABLE_CHANGES = 1_000
+"""Quiet series keep this many changes however old they are."""
+_DEAD_LETTERS = timedelta(days=30)
 _SWEPT = timedelta(days=14)
 """A night looks at no more than this of the past; two weeks without a night are no loss."""
 
@@ -27,6 +32,20 @@ def prune_job(retention_days: int) -> dg.JobDefinition:
         with context.resources.warehouse.begin() as connection:
             deleted = prune_event_log(connection, timedelta(days=retention_days))
         context.log.info(f"{deleted:,} events older than {retention_days} days deleted")
+
+    @dg.op(
+        name="prune_stream_records",
+        required_resource_keys={WAREHOUSE},
+        description="Deletes numbered changes that nobody resumes from any more, and dead letters of more than 30 days ago.",
+    )
+    def prune_stream(context: dg.OpExecutionContext) -> None:
+        from market_platform.warehouse.dead_letters import prune_dead_letters
+        from market_platform.warehouse.series import prune_changes
+
+        with context.resources.warehouse.begin() as connection:
+            changes = prune_changes(connection, _RESUMABLE, _RESUMABLE_CHANGES)
+            letters = prune_dead_letters(connection, _DEAD_LETTERS)
+        context.log.info(f"{changes:,} numbered changes and {letters:,} dead letters deleted")
 
     @dg.op(
         name="sweep_superseded_files",
@@ -50,6 +69,7 @@ def prune_job(retention_days: int) -> dg.JobDefinition:
     @dg.job(name="housekeeping", description="Keeps Dagster's own storage and the lake free of what nobody reads.")
     def housekeeping() -> None:
         prune()
+        prune_stream()
         sweep()
         delete_logs()
 

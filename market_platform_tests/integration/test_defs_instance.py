@@ -219,6 +219,24 @@ def test_pruning_keeps_what_partitions_are_judged_by(instance: dg.DagsterInstanc
     assert [state.value for state in states.values() if state] == ["MATERIALIZED"]
 
 
+def test_what_streams_leave_behind_is_pruned(instance: dg.DagsterInstance, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO dead_letters (received_at, exchange, channel, reason, payload)"
+            " SELECT now() - age, 'binance', 'spot-1', 'not JSON', '{'"
+            " FROM unnest(ARRAY[interval '1 day', interval '31 days']) AS age"
+        )
+    opened = resources(
+        lambda: pytest.fail("the platform is not needed"), lambda: create_warehouse(database_url, pool_size=1)
+    )
+    assert (
+        prune_job(90)
+        .execute_in_process(instance=instance, resources=opened, op_selection=["prune_stream_records"])
+        .success
+    )
+    assert query(database_url, "SELECT count(*) FROM dead_letters") == [(1,)]
+
+
 def test_old_compute_logs_go_and_new_ones_stay(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     run = some_job.execute_in_process(instance=instance)
     folder = tmp_path / "dagster" / "storage" / run.run_id
