@@ -91,7 +91,7 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 def query(url: str, text: str) -> list[tuple[object, ...]]:
     with psycopg.connect(url) as conn:
-        return conn.execute(text).fetchall()  # type: ignore[arg-type]
+        return conn.execute(text).fetchall()
 
 
 def test_what_is_handed_in_arrives(
