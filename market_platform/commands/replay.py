@@ -23,10 +23,14 @@ def replay(
     recordings: Annotated[
         Path | None, typer.Option(help="Serve this folder of recordings instead of a generated market. [RECORDINGS]")
     ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=1000, help="How many times faster than the clock live markets run. [REPLAY_SPEED]"),
+    ] = None,
 ) -> None:
-    """Run the replay exchange: Dukascopy's own HTTP protocols, without Dukascopy.
+    """Run the replay exchange: the exchanges' own protocols, without the exchanges.
 
-    It serves a generated market (sessions, weekends, holidays, spreads, bursts; 2015 to yesterday; the same seed, the
+    Of Dukascopy it serves a generated market (sessions, weekends, holidays, spreads, bursts; 2015 to yesterday; the same seed, the
     same prices) or a folder of recordings, over the JSON API and as bi5 files, so that everything can be tried without
     network. `market-platform up` runs one for you; run another by hand to point something at it:
 
@@ -36,8 +40,14 @@ def replay(
 
         curl http://127.0.0.1:8191/dukascopy/v1/ticks/EUR-USD/2024/3/5/10
 
-    It misbehaves on demand, once or often: slow, 429, 503, truncate, accepted_202_empty, empty_once, garbage,
-    wrong_types, hang, reset:
+    Of Binance, Hyperliquid and OANDA it serves live markets, as streams and over REST, from the same seed: at the clock's
+    own speed, or faster through the last hours until it meets the clock:
+
+        curl 'http://127.0.0.1:8191/binance/spot/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=3'
+
+    It misbehaves on demand, once or often: slow, 429, 418, 503, truncate, accepted_202_empty, empty_once, garbage,
+    wrong_types, hang, reset; streams: refuse, drop, close_1006, cut, server_shutdown, half_open, ping_timeout, delay, and
+    of their messages duplicate, reorder, corrupt, hole:
 
         curl -X POST http://127.0.0.1:8191/_faults -d '{"match": "ticks/EUR-USD", "kind": "503", "times": 2}'
 
@@ -54,4 +64,5 @@ def replay(
         settings.replay_port if port is None else port,
         settings.replay_seed if seed is None else seed,
         settings.recordings if recordings is None else recordings,
+        speed=settings.replay_speed if speed is None else speed,
     )

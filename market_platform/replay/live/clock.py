@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from market_platform.domain.clock import Clock, to_ms, utc_now
+from datetime import datetime
+
+from market_platform.domain.clock import Clock, from_ms, to_ms, utc_now
 
 BEHIND_MS = 12 * 3_600_000
 """So far in the past a faster exchange begins, to have a history to run through before it meets our time."""
@@ -21,6 +23,10 @@ class ExchangeClock:
         if anchor_ms is None:
             anchor_ms = to_ms(clock()) + (int(BEHIND_MS / (speed - 1)) if speed > 1 else 0)
         self.anchor_ms = anchor_ms
+
+    def now(self) -> datetime:
+        """The same as a `Clock` tells it."""
+        return from_ms(self.now_ms())
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch, as the exchange says."""

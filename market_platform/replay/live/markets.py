@@ -79,7 +79,7 @@ def coin_market(venue: Venue, symbol: str) -> Market | None:
         1,
         1,
         1 + int(8_000 / price),
-        0.04 if quiet else 0.5 + (nature >> 8) % 100 / 100,
+        0.012 if quiet else 0.5 + (nature >> 8) % 100 / 100,
         0.03 + (nature >> 16) % 30 / 1000,
         0 if venue == "binance-spot" else int(50_000_000 / price),
     )

@@ -40,17 +40,19 @@ class RestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What requests weigh on one side, and how many candles a page may have."""
+    """What requests weigh on one side, and how many candles a page may have. `klines` by the most rows asked for."""
 
-    klines: int
+    klines: tuple[tuple[int, int], ...]
     agg_trades: int
     trades: int
     kline_rows: int
 
 
 WEIGHTS: dict[Venue, Weights] = {
-    "binance-spot": Weights(klines=2, agg_trades=4, trades=25, kline_rows=1000),
-    "binance-usdm": Weights(klines=5, agg_trades=20, trades=20, kline_rows=1500),
+    "binance-spot": Weights(klines=((1000, 2),), agg_trades=4, trades=25, kline_rows=1000),
+    "binance-usdm": Weights(
+        klines=((99, 1), (499, 2), (1000, 5), (1500, 10)), agg_trades=20, trades=20, kline_rows=1500
+    ),
 }
 
 
@@ -66,8 +68,8 @@ class BinanceRest:
     def routes(self, root: str) -> list[Route]:
         """Where they are."""
         weights = self._weights
-        pages: list[tuple[str, Callable[[Request], bytes], int]] = [
-            ("klines", self._klines, weights.klines),
+        pages: list[tuple[str, Callable[[Request], bytes], int | None]] = [
+            ("klines", self._klines, None),
             ("aggTrades", self._agg_trades, weights.agg_trades),
             ("trades", self._trades, weights.trades),
             ("historicalTrades", self._trades, weights.trades),
@@ -78,8 +80,9 @@ class BinanceRest:
             pages += [("openInterest", self._open_interest, 1), ("premiumIndex", self._premium_index, 1)]
         return [Route(f"{root}/{name}", partial(self._answer, make, weight)) for name, make, weight in pages]
 
-    async def _answer(self, make: Callable[[Request], bytes], weight: int, request: Request) -> Response:
-        verdict = self.meter.weigh(weight)
+    async def _answer(self, make: Callable[[Request], bytes], weight: int | None, request: Request) -> Response:
+        """Count, make, and say how much was used; without a weight it is that of candles."""
+        verdict = self.meter.weigh(self._klines_weight(request) if weight is None else weight)
         headers = {"x-mbx-used-weight-1m": str(verdict.used)}
         if verdict.status is not None:
             headers["retry-after"] = str(verdict.retry_after_s)
@@ -90,6 +93,11 @@ class BinanceRest:
         except RestError as error:
             body, status = orjson.dumps({"code": error.code, "msg": str(error)}), error.status
         return Response(body, status, headers, "application/json")
+
+    def _klines_weight(self, request: Request) -> int:
+        asked = request.query_params.get("limit", "500")
+        rows = min(int(asked), self._weights.kline_rows) if asked.isdecimal() else 500
+        return next(weight for most, weight in self._weights.klines if rows <= most)
 
     def _market(self, request: Request) -> tuple[Market, CandleBook]:
         symbol = request.query_params.get("symbol")
