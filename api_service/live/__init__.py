@@ -6,6 +6,7 @@ client. Does not: SQL (market_platform.warehouse), who may connect.
     listener.py  hears which starlistings changed, reads the rows, hands them to the hub
     hub.py       which topics there are; each message is made once and given to every subscriber
     topic.py     one starlisting: its newest messages, its subscribers, and where each of them stands
+    reads.py     what many clients ask of Postgres at once, asked once
     outbox.py    what one client has not taken yet: bounded, conflated, never waited for
     wire.py      the socket itself, under uvicorn
     session.py   one client of `/ws`: its requests, and its history before the live messages

@@ -54,9 +54,9 @@ class SymbolChart:
         [topic] = await hub.open([self._listing])
         topic.join_chart(self)
         seq = topic.seq or 0
-        snapshot = await hub.snapshot(topic, BARS, seq)
+        history = await hub.history(topic, BARS, seq)
         await self._outbox.ready()
-        bars = [bar for _, bar in bars_of_rows(snapshot.candles)]
+        bars = [bar for _, bar in bars_of_rows(history.candles)]
         self._outbox.send(chart_frame("initial", self._listing.symbol, self._listing.interval, bars))
         self._begun = True
         self._sent_at = monotonic()

@@ -1,6 +1,6 @@
 """Which topics there are, and the way of every change to them: read once, made into a message once, given to all.
 
-Belongs here: topics, ticks, catching up, shared snapshots. Does not: when to read (listener.py), one client (session.py).
+Belongs here: topics, ticks, catching up. Does not: when to read (listener.py), what is shared of it (reads.py), one client (session.py).
 """
 
 from __future__ import annotations
@@ -17,22 +17,20 @@ from api_service.live.listings import Listing
 from api_service.live.messages import tick_frame
 from api_service.live.metrics import LiveMetrics
 from api_service.live.outbox import Outbox
+from api_service.live.reads import History, Missed, Reads
+from api_service.live.sharing import SingleFlight
 from api_service.live.topic import Topic
 from market_platform.domain.errors import WarehouseUnavailableError
 from market_platform.domain.live_frames import LiveFrame, LiveTick
 from market_platform.warehouse.series_queries import (
     Connection,
-    SeriesSnapshot,
     SeriesUpdates,
     load_changes,
     load_series_state,
-    load_snapshot,
 )
 
 UNUSED_S = 60.0
 """How long a topic is followed without a subscriber: whoever comes back soon resumes from memory."""
-SNAPSHOT_AGE_S = 1.0
-"""How long a snapshot is shared: what came after it, the topic knows."""
 _TRIES = 8
 
 _log = structlog.get_logger("api.live")
@@ -52,16 +50,16 @@ class Hub:
     """The topics of this process.
 
     Args:
-        database: whose pool snapshots and catching up use.
+        database: whose pool histories and catching up use.
         metrics: what is counted.
     """
 
     def __init__(self, database: Database, metrics: LiveMetrics) -> None:
-        self._database = database
+        self._reads = Reads(database)
         self._metrics = metrics
         self._topics: dict[int, Topic] = {}
         self._ticks: dict[int, TickTopic] = {}
-        self._snapshots: dict[tuple[int, int], tuple[float, asyncio.Task[SeriesSnapshot]]] = {}
+        self._numbers = SingleFlight(self._read_numbers)
 
     async def open(self, listings: Sequence[Listing]) -> list[Topic]:
         """The topics of starlistings, each with its number; join them before anything else is awaited.
@@ -74,16 +72,8 @@ class Hub:
         for topic in topics:
             if topic.unused_since is not None:
                 topic.unused_since = now
-        unread = [each for each in topics if each.seq is None]
-        if unread:
-            ids = [each.listing.id for each in unread]
-            states = await self._database.run(lambda connection: load_series_state(connection, ids))
-            for topic in unread:
-                if topic.seq is None:
-                    topic.epoch, topic.seq = states[topic.listing.id]
-            behind = {each.listing.id: each.seq for each in unread if each.seq is not None and each.hinted > each.seq}
-            if behind:
-                self._apply(await self._database.run(lambda connection: load_changes(connection, behind)))
+        while any(each.seq is None for each in topics):
+            await self._numbers.result()
         return topics
 
     def find(self, starlisting_id: int) -> Topic | None:
@@ -149,49 +139,45 @@ class Hub:
             if not topic.readers:
                 del self._ticks[trading_pair_id]
 
-    async def snapshot(self, topic: Topic, limit: int, at_least: int = 0) -> SeriesSnapshot:
-        """The newest rows of a starlisting; one that was read within a second is shared. It is of `at_least` or later.
+    async def history(self, topic: Topic, limit: int, at_least: int = 0) -> History:
+        """The newest rows of a starlisting, of `at_least` or later.
 
         Raises:
-            WarehouseUnavailableError: it can't be read.
+            WarehouseUnavailableError: they can't be read.
         """
         for _ in range(_TRIES):
-            found = await self._shared_snapshot(topic.listing.id, limit)
+            found = await self._reads.history(topic.listing, limit)
             if found.seq >= at_least and (not topic.epoch or found.epoch == topic.epoch):
                 return found
-            self._snapshots.pop((topic.listing.id, limit), None)
+            self._reads.forget(topic.listing.id)
             await asyncio.sleep(0.25)  # until the topic has heard of the other numbering, too
         raise WarehouseUnavailableError(f"the numbering of starlisting {topic.listing.id} is unclear")
 
-    async def changes_since(self, topic: Topic, seq: int) -> SeriesUpdates:
+    async def missed(self, topic: Topic, seq: int) -> Missed:
         """What changed of a starlisting after `seq`, by Postgres.
 
         Raises:
             WarehouseUnavailableError: it can't be read.
         """
-        updates = await self._database.run(lambda connection: load_changes(connection, {topic.listing.id: seq}))
-        return updates[topic.listing.id]
+        return await self._reads.missed(topic.listing, seq)
 
     def sweep(self) -> None:
-        """Forget topics that nobody wanted for `UNUSED_S`, and old snapshots."""
+        """Forget topics that nobody wanted for `UNUSED_S`, and old reads."""
         now = monotonic()
         for each, topic in list(self._topics.items()):
             if not topic.used and topic.unused_since is not None and now - topic.unused_since > UNUSED_S:
                 del self._topics[each]
-        for key, (began, task) in list(self._snapshots.items()):
-            if task.done() and now - began > SNAPSHOT_AGE_S:
-                del self._snapshots[key]
+        self._reads.sweep()
 
-    async def _shared_snapshot(self, starlisting_id: int, limit: int) -> SeriesSnapshot:
-        key, now = (starlisting_id, limit), monotonic()
-        began, task = self._snapshots.get(key, (0.0, None))
-        failed = task is not None and task.done() and (task.cancelled() or task.exception() is not None)
-        if task is None or failed or now - began > SNAPSHOT_AGE_S:
-            task = asyncio.create_task(
-                self._database.run(lambda connection: load_snapshot(connection, starlisting_id, limit))
-            )
-            self._snapshots[key] = (now, task)
-        return await asyncio.shield(task)
+    async def _read_numbers(self) -> None:
+        """Read the number of every topic that has none, and what they missed meanwhile."""
+        unread = [each for each in self._topics.values() if each.seq is None]
+        states = await self._reads.states([each.listing.id for each in unread])
+        for topic in unread:
+            topic.epoch, topic.seq = states[topic.listing.id]
+        behind = {each.listing.id: each.seq for each in unread if each.seq is not None and each.hinted > each.seq}
+        if behind:
+            self._apply(await self._reads.changes(behind))
 
     def _apply(self, updates: Mapping[int, SeriesUpdates]) -> None:
         messages = size = 0
@@ -208,8 +194,7 @@ class Hub:
         self._metrics.sent(messages, size)
 
     def _restart(self, topic: Topic, epoch: int, seq: int) -> None:
-        for key in [each for each in self._snapshots if each[0] == topic.listing.id]:
-            del self._snapshots[key]
+        self._reads.forget(topic.listing.id)
         told = topic.restart(epoch, seq)
         self._metrics.resyncs.inc(told)
         _log.info("subscribers read anew", starlisting=topic.listing.id, seq=seq, clients=told)

@@ -5,7 +5,6 @@ Belongs here: keeping the list, and finding in it. Does not: SQL.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ import orjson
 
 from api_service.database import Database
 from api_service.live.errors import ActionError
+from api_service.live.sharing import SingleFlight
 from market_platform.warehouse.live_listings import LiveListing, load_live_listings
 
 LONGEST_AGE_S = 30.0
@@ -58,7 +58,7 @@ class Listings:
         self._by_symbol: dict[str, list[Listing]] = {}
         self._good_until = 0.0
         self._changes = 0
-        self._reading = asyncio.Lock()
+        self._reading = SingleFlight(self._read)
 
     def forget(self) -> None:
         """The tables changed, or may have: read them again before the next answer."""
@@ -131,19 +131,18 @@ class Listings:
         return symbol.strip().upper().translate({ord(each): None for each in "/_-"})
 
     async def _refresh(self) -> None:
-        if monotonic() < self._good_until:
-            return
-        async with self._reading:
-            if monotonic() < self._good_until:
-                return
-            changes, now = self._changes, monotonic()
-            rows: list[LiveListing] = await self._database.run(load_live_listings)
-            self._by_id = {row.id: self._kept(row) for row in rows}
-            self._by_symbol = {}
-            for listing in self._by_id.values():
-                self._by_symbol.setdefault(listing.symbol, []).append(listing)
-            if changes == self._changes:
-                self._good_until = now + LONGEST_AGE_S
+        if monotonic() >= self._good_until:
+            await self._reading.result()
+
+    async def _read(self) -> None:
+        changes, now = self._changes, monotonic()
+        rows: list[LiveListing] = await self._database.run(load_live_listings)
+        self._by_id = {row.id: self._kept(row) for row in rows}
+        self._by_symbol = {}
+        for listing in self._by_id.values():
+            self._by_symbol.setdefault(listing.symbol, []).append(listing)
+        if changes == self._changes:
+            self._good_until = now + LONGEST_AGE_S
 
     def _kept(self, row: LiveListing) -> Listing:
         """The listing of a row: the same object as long as nothing of it changes."""

@@ -28,14 +28,11 @@ from api_service.live.actions import (
 from api_service.live.conversation import AWAY, Services, converse
 from api_service.live.errors import ActionError, ClientGoneError
 from api_service.live.listings import Listing
-from api_service.live.messages import clock_frame, history_frame, resync_frame, row_frame, success_frame
+from api_service.live.messages import clock_frame, resync_frame, success_frame
 from api_service.live.outbox import Outbox
 from api_service.live.topic import Reader, Topic
 
 MAX_SUBSCRIPTIONS = 1000
-_PERPS = "perps"
-_PIECE = 100
-"""Messages of a resume that are sent at once."""
 
 
 @dataclass(eq=False, slots=True)
@@ -168,35 +165,24 @@ class Session:
 
     async def _send_changes(self, topic: Topic, subscription: Subscription, since: int) -> int:
         """Send what changed after `since`, or a resync and history; returns the number the client is at then."""
-        updates = await self._hub.changes_since(topic, since)
-        if updates.changes is None:
+        missed = await self._hub.missed(topic, since)
+        if missed.pieces is None:
             if self._follows(subscription):
-                self._outbox.send(resync_frame(topic.listing.id, updates.seq))
+                self._outbox.send(resync_frame(topic.listing.id, missed.seq))
                 self._services.metrics.resyncs.inc()
-            return await self._send_history(topic, subscription, updates.seq)
-        for start in range(0, len(updates.changes), _PIECE):
-            piece = updates.changes[start : start + _PIECE]
-            frames = b"".join(row_frame(topic.listing, each.kind, each.seq, each.data) for each in piece)
-            await self._send_piece(subscription, frames)
-        return updates.seq
+            return await self._send_history(topic, subscription, missed.seq)
+        for piece in missed.pieces:
+            await self._send_piece(subscription, piece)
+        return missed.seq
 
     async def _send_history(self, topic: Topic, subscription: Subscription, at_least: int) -> int:
         """Send the newest rows, if the client wants any; returns the number they are of."""
         if not subscription.history:
             return max(at_least, topic.seq or 0)
-        listing = subscription.listing
-        rows = await self._hub.snapshot(topic, subscription.history, at_least)
-        await self._send_piece(
-            subscription, history_frame(listing, "candle", rows.seq, rows.candle_count, rows.candles)
-        )
-        perpetual = listing.market_type == _PERPS
-        if perpetual or rows.funding_count:
-            frame = history_frame(listing, "funding", rows.seq, rows.funding_count, rows.funding)
+        history = await self._hub.history(topic, subscription.history, at_least)
+        for frame in history.frames:
             await self._send_piece(subscription, frame)
-        if perpetual or rows.open_interest_count:
-            frame = history_frame(listing, "open_interest", rows.seq, rows.open_interest_count, rows.open_interest)
-            await self._send_piece(subscription, frame)
-        return rows.seq
+        return history.seq
 
     async def _send_piece(self, subscription: Subscription, frames: bytes) -> None:
         await self._outbox.ready()

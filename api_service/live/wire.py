@@ -53,7 +53,7 @@ class Wire(WebSocketsSansIOProtocol):
 
     def write(self, frames: bytes) -> None:
         """Write whole frames; nothing happens when the socket is closed."""
-        if not self.close_sent:
+        if not (self.close_sent or self.disconnected):
             self.transport.write(frames)
 
     def close(self, code: int, reason: str) -> None:
@@ -90,6 +90,12 @@ class Wire(WebSocketsSansIOProtocol):
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
             if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
                 peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNANSWERED_MS)
+
+    def handle_ping(self) -> None:
+        """Answer, unless the peer does not read: its pings would pile up as our answers."""
+        answers = b"".join(self.conn.data_to_send())
+        if self.can_write:
+            self.transport.write(answers)
 
     def resume_writing(self) -> None:
         """The peer took enough."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from market_platform_tests.fixtures.api_server import ApiServer
+from market_platform_tests.fixtures.api_server import ApiServer, wait_for
 from market_platform_tests.fixtures.live_market import LiveMarket, connected
 from market_platform_tests.fixtures.tcp_proxy import TcpProxy
 
@@ -161,14 +161,16 @@ async def test_a_broken_frame_is_closed_with_1002_or_1007(api: ApiServer) -> Non
         assert (await client.closed())[0] == 1007
 
 
-async def test_a_client_may_close_in_the_middle_of_its_history(market: LiveMarket, api: ApiServer) -> None:
+async def test_a_client_may_close_in_the_middle_of_its_history(market: LiveMarket) -> None:
     market.candles(market.btc, 900)
-    for _ in range(20):
+    with ApiServer(market.database_url) as api:
+        for _ in range(20):
+            async with connected(api.url) as client:
+                await client.say(action="subscribe", starlisting_ids=[market.id(market.btc)], history=1000)
         async with connected(api.url) as client:
             await client.say(action="subscribe", starlisting_ids=[market.id(market.btc)], history=1000)
-    async with connected(api.url) as client:
-        await client.say(action="subscribe", starlisting_ids=[market.id(market.btc)], history=1000)
-        assert (await client.until(type="historical"))["count"] == 900
+            assert (await client.until(type="historical"))["count"] == 900
+        await asyncio.to_thread(wait_for, lambda: api.sample("market_ws_clients") == 0)
 
 
 async def test_without_postgres_a_client_is_told_and_may_ask_again(market: LiveMarket) -> None:
