@@ -94,9 +94,10 @@ def spine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def with_candle_price(side: str, path: Path) -> Path:
-    """The repository's own configuration with candles built from one side of the quote."""
+    """The repository's own pairs with a history (nothing streams beside them), their candles from one side of the quote."""
     config = yaml.safe_load((PROJECT_ROOT / "config" / "starlistings.yaml").read_text())
     config["exchanges"]["dukascopy"]["candle_price"] = side
+    config["starlistings"] = {"dukascopy": config["starlistings"]["dukascopy"]}
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     return path
 
