@@ -22,7 +22,7 @@ from market_platform.pipeline.platform import Provenance
 from market_platform.settings import Settings
 from market_platform.warehouse.engine import Warehouse
 from streamer.drain import RetryDelays
-from streamer.journal import FreeBytes, Journal, free_bytes
+from streamer.journal import Journal
 from streamer.journal_records import (
     CandleRecord,
     DeadLetterRecord,
@@ -31,6 +31,7 @@ from streamer.journal_records import (
     Kind,
     OpenInterestRecord,
 )
+from streamer.journal_space import FreeBytes, free_bytes
 from streamer.part_drain import PartDrain
 from streamer.row_drain import RowDrain
 from streamer.sink import DeadLetter, IntakeStoppedError, SinkState

@@ -17,8 +17,9 @@ from market_platform.lake.parts import PartFile, write_tick_parts, write_trade_p
 from market_platform.lake.store import Lake
 from market_platform.pipeline.platform import Provenance
 from streamer.drain import Drain, RetryDelays
-from streamer.journal import Journal, Key
+from streamer.journal import Journal
 from streamer.journal_file import Backlog, Entry, JournalReader
+from streamer.journal_group import Key
 from streamer.journal_records import (
     DeadLetterRecord,
     JournalPair,

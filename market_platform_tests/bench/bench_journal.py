@@ -11,8 +11,10 @@ import sqlite3
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from market_platform.domain.bars import BarBuilder
 from market_platform.domain.clock import utc_now
@@ -162,16 +164,14 @@ async def _backlog_rows(folder: Path, warehouse: Warehouse, pairs: Sequence[Live
 def _refusing(lake: Lake, warehouse: Warehouse) -> Iterator[None]:
     """Neither takes anything."""
 
-    def away(*_: object) -> bool:
+    def no_lake(*_: object) -> bool:
         raise LakeUnavailableError("away")
 
-    @contextmanager
-    def gone() -> Iterator[None]:
+    def no_postgres() -> AbstractContextManager[Connection]:
         raise WarehouseUnavailableError("away")
-        yield
 
-    lake.put_new = away  # type: ignore[method-assign]
-    warehouse.begin = gone  # type: ignore[method-assign,assignment]
+    lake.put_new = no_lake  # type: ignore[method-assign,assignment]
+    warehouse.begin = no_postgres  # type: ignore[method-assign]
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -18,7 +18,9 @@ from market_platform.domain.errors import ConfigError
 from market_platform.domain.events import Trade
 from market_platform_tests.fixtures.live_sink import trade
 from streamer import journal as journal_module
+from streamer import journal_space
 from streamer.journal import Journal
+from streamer.journal_group import Group, Written
 from streamer.journal_records import DeadLetterRecord, JournalPair, Kind, StreamDayRecord, decode_rows, decode_trades
 from streamer.sink import DeadLetter, IntakeStoppedError
 
@@ -153,7 +155,8 @@ def test_a_torn_log_loses_only_what_was_never_acknowledged(folder: Path) -> None
 
 
 def test_intake_stops_before_the_disk_is_full_and_takes_up_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "CHECK_S", 0.01)
+    monkeypatch.setattr(journal_module, "IDLE_S", 0.01)
+    monkeypatch.setattr(journal_space, "CHECK_S", 0.01)
     free = 300 << 20
     with Opened(folder, min_free_mb=200, free=lambda _: free) as opened:
         opened.commit(trade(1))
@@ -183,7 +186,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs is Linux's")
 def test_a_disk_that_is_full_loses_nothing_that_was_taken(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "RETRY_S", 0.01)
-    monkeypatch.setattr(journal_module, "CHECK_S", 0.01)
+    monkeypatch.setattr(journal_module, "IDLE_S", 0.01)
+    monkeypatch.setattr(journal_space, "CHECK_S", 0.01)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(1 << 20))
     taken = 0
@@ -209,14 +213,14 @@ def test_a_disk_that_is_full_loses_nothing_that_was_taken(small_disk: Path, monk
 def test_a_disk_that_can_not_keep_up_stops_intake(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "MAX_PENDING", 10)
     in_hand, released = threading.Event(), threading.Event()
-    write = Journal._write
+    write = Group.write
 
-    def slow(self: Journal, *arguments: object) -> object:
+    def slow(self: Group, *arguments: Any) -> list[Written]:
         in_hand.set()
         released.wait(DEADLINE_S)
-        return write(self, *arguments)  # type: ignore[arg-type]
+        return write(self, *arguments)
 
-    monkeypatch.setattr(Journal, "_write", slow)
+    monkeypatch.setattr(Group, "write", slow)
     with Opened(folder) as opened:
         opened.journal.add(PAIR, Kind.TRADES, [trade(1)])
         assert in_hand.wait(DEADLINE_S)
