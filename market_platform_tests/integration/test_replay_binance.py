@@ -11,14 +11,14 @@ import httpx
 import orjson
 import pytest
 from websockets.exceptions import ConnectionClosedError
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection
 
 from market_platform.domain.events import Candle, Funding, Quote, Trade
 from market_platform.exchanges.binance.config import BinanceConfig
 from market_platform.exchanges.binance.dialect import BinanceDialect
 from market_platform.replay.live.limits import LiveLimits
 from market_platform.replay.testing import RunningReplay, running_replay
-from market_platform_tests.fixtures.live_replay import RECEIVE_S, made_world, of_stream, read_until
+from market_platform_tests.fixtures.live_replay import RECEIVE_S, listen, made_world, of_stream, read_until
 
 MINUTE = 60_000
 
@@ -57,7 +57,7 @@ def closed(messages: list[bytes], name: str) -> list[dict[str, Any]]:
 def test_trades_of_the_stream_have_no_hole_and_are_those_of_rest_and_of_the_truth(
     replay: RunningReplay, spot: httpx.Client
 ) -> None:
-    with connect(stream(replay, "btcusdt@aggTrade"), compression=None) as socket:
+    with listen(stream(replay, "btcusdt@aggTrade")) as socket:
         got = read_until(socket, lambda messages: len(messages) >= 500)
     trades = of_stream(got, "btcusdt@aggTrade")
     ids = [trade["a"] for trade in trades]
@@ -83,7 +83,7 @@ def test_closed_candles_of_the_stream_are_those_of_rest_and_the_sums_of_the_trad
     replay: RunningReplay, market: str
 ) -> None:
     names = ("ethusdt@kline_1m", "ethusdt@kline_3m")
-    with connect(stream(replay, *names, market=market), compression=None) as socket:
+    with listen(stream(replay, *names, market=market)) as socket:
         got = read_until(
             socket, lambda messages: len(closed(messages[-1:], names[1])) == 1 and len(closed(messages, names[0])) > 3
         )
@@ -108,7 +108,7 @@ def test_closed_candles_of_the_stream_are_those_of_rest_and_the_sums_of_the_trad
 
 def test_candles_close_one_after_the_other_and_form_in_between(replay: RunningReplay) -> None:
     name = "btcusdt@kline_1m"
-    with connect(stream(replay, name), compression=None) as socket:
+    with listen(stream(replay, name)) as socket:
         got = read_until(socket, lambda messages: len(closed(messages, name)) >= 3)
     candles = [data["k"] for data in of_stream(got, name)]
     opens = [candle["t"] for candle in candles if candle["x"]]
@@ -160,7 +160,7 @@ def test_everything_it_sends_is_understood(replay: RunningReplay) -> None:
         "public": (("solusdt@bookTicker",), {Quote}),
     }
     for market, (names, kinds) in wanted.items():
-        with connect(stream(replay, *names, market=market), compression=None) as socket:
+        with listen(stream(replay, *names, market=market)) as socket:
             got = 0
             met: set[type] = set()
             streams: set[str] = set()
@@ -172,7 +172,7 @@ def test_everything_it_sends_is_understood(replay: RunningReplay) -> None:
 
 
 def test_subscriptions_of_an_open_connection(replay: RunningReplay) -> None:
-    with connect(f"{replay.live_url('binance_spot_stream')}/ws", compression=None) as socket:
+    with listen(f"{replay.live_url('binance_spot_stream')}/ws") as socket:
 
         def ask(method: str, *params: str) -> Any:
             socket.send(orjson.dumps({"method": method, "params": params, "id": method}).decode())
@@ -191,14 +191,14 @@ def test_more_than_the_limits_is_refused() -> None:
     limits = LiveLimits(spot_streams=2, spot_messages_per_s=3, spot_weight=9)
     with running_replay(world=made_world(1), limits=limits) as replay:
         with (
-            connect(stream(replay, "a@trade", "b@trade", "c@trade"), compression=None) as socket,
+            listen(stream(replay, "a@trade", "b@trade", "c@trade")) as socket,
             pytest.raises(ConnectionClosedError) as refused,
         ):
             socket.recv(RECEIVE_S)
         assert refused.value.rcvd is not None
         assert refused.value.rcvd.code == 1008
         with (
-            connect(f"{replay.live_url('binance_spot_stream')}/ws", compression=None) as socket,
+            listen(f"{replay.live_url('binance_spot_stream')}/ws") as socket,
             pytest.raises(ConnectionClosedError),
         ):
             flood(socket)

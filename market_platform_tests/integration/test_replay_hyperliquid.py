@@ -15,7 +15,7 @@ from market_platform.domain.events import Candle, Control, Funding, OpenInterest
 from market_platform.exchanges.hyperliquid.wire import parse_message, parse_meta, parse_snapshot
 from market_platform.replay.live.limits import LiveLimits
 from market_platform.replay.testing import RunningReplay, running_replay
-from market_platform_tests.fixtures.live_replay import RECEIVE_S, made_world, read_until
+from market_platform_tests.fixtures.live_replay import RECEIVE_S, listen, made_world, read_until
 
 MINUTE = 60_000
 
@@ -29,7 +29,7 @@ def replay() -> Iterator[RunningReplay]:
 
 @pytest.fixture
 def socket(replay: RunningReplay) -> Iterator[ClientConnection]:
-    with connect(replay.live_url("hyperliquid_stream"), compression=None) as made:
+    with listen(replay.live_url("hyperliquid_stream")) as made:
         assert made.recv(RECEIVE_S) == "Websocket connection established."
         yield made
 
@@ -138,7 +138,7 @@ def test_a_connection_to_which_nothing_is_sent_is_closed() -> None:
     limits = LiveLimits(silent_s=0.4)
     with (
         running_replay(world=made_world(1), limits=limits) as replay,
-        connect(replay.live_url("hyperliquid_stream"), compression=None) as socket,
+        listen(replay.live_url("hyperliquid_stream")) as socket,
         pytest.raises(ConnectionClosed) as closed,
     ):
         read_until(socket, lambda _: False)
@@ -149,7 +149,7 @@ def test_one_address_has_so_many_connections_and_no_more() -> None:
     limits = LiveLimits(hyperliquid_connections=1)
     with running_replay(world=made_world(1), limits=limits) as replay:
         url = replay.live_url("hyperliquid_stream")
-        with connect(url, compression=None), pytest.raises(InvalidStatus) as refused:
+        with listen(url), pytest.raises(InvalidStatus) as refused:
             connect(url)
         assert refused.value.response.status_code == 429
 

@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 from market_platform.domain.errors import BadPayloadError
 from market_platform.exchanges.binance.parse import parse
 from market_platform.replay.testing import RunningReplay, running_replay
-from market_platform_tests.fixtures.live_replay import RECEIVE_S, made_world, read_until
+from market_platform_tests.fixtures.live_replay import RECEIVE_S, listen, made_world, read_until
 
 NAME = "btcusdt@aggTrade"
 
@@ -35,7 +35,7 @@ def replay(running: RunningReplay) -> Iterator[RunningReplay]:
 @pytest.fixture
 def socket(replay: RunningReplay) -> Iterator[ClientConnection]:
     url = f"{replay.live_url('binance_spot_stream')}/stream?streams={NAME}"
-    with connect(url, compression=None, ping_interval=None, close_timeout=1) as made:
+    with listen(url) as made:
         made.recv(RECEIVE_S)
         yield made
 
@@ -142,7 +142,7 @@ def test_a_corrupt_message_does_not_parse_and_the_next_one_does(
 def test_a_rule_names_one_stream_of_many(replay: RunningReplay) -> None:
     url = f"{replay.live_url('binance_spot_stream')}/stream?streams={NAME}/ethusdt@aggTrade"
     replay.fail("ethusdt", "hole", times=100_000)
-    with connect(url, compression=None) as socket:
+    with listen(url) as socket:
         got = read_until(socket, lambda messages: len(messages) >= 60)
     assert {orjson.loads(message)["stream"] for message in got} == {NAME}
 
@@ -153,7 +153,7 @@ def test_a_handshake_is_refused(replay: RunningReplay) -> None:
     with pytest.raises(InvalidStatus) as refused:
         connect(url)
     assert refused.value.response.status_code == 429
-    with connect(url, compression=None) as again:
+    with listen(url) as again:
         assert parse(read_until(again, any)[0])
 
 
