@@ -132,6 +132,14 @@ def test_one_candle_is_one_request() -> None:
     assert len(server.asked) == 1
 
 
+def test_a_moment_that_its_clock_has_not_reached_has_no_candles_yet() -> None:
+    server = Oanda()
+    told = "Invalid value specified for 'to'. Time is in the future"
+    server.faults = [json_reply({"errorMessage": told}, status=400)]
+    assert minutes(server, 1, 2) == []
+    assert len(server.asked) == 1
+
+
 def test_every_interval_is_asked_for_by_its_own_name() -> None:
     for interval in INTERVALS:
         start = bucket_start(NOW_MS - 3 * interval.ms, interval)

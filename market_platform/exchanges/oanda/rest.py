@@ -41,6 +41,10 @@ GRANULARITIES = {
 _UTC_ALIGNMENT = {"dailyAlignment": "0", "alignmentTimezone": "UTC", "weeklyAlignment": "Monday"}
 
 
+class _NotYetError(ExchangeError):
+    """OANDA's clock has not reached the moment asked for; ours may be ahead of it."""
+
+
 def refusal(status: int, body: bytes, what: str) -> MarketPlatformError | None:
     """What a 4xx means, in OANDA's own words where it has some."""
     told = wire.refusal(body) or body[:200].decode(errors="replace")
@@ -50,6 +54,8 @@ def refusal(status: int, body: bytes, what: str) -> MarketPlatformError | None:
         return UnknownSymbolError(
             f"{what}: OANDA does not know it (HTTP {status}: {told}); check the pair, and OANDA_REST_URL"
         )
+    if status == 400 and "in the future" in told.lower():
+        return _NotYetError(f"{what}: HTTP 400: {told}")
     if status == 400:
         return BadPayloadError(f"{what}: HTTP 400: {told}")
     return None
@@ -73,7 +79,10 @@ class OandaRest:
         cursor = first_open(start_ms, interval)
         deadline = self._rest.deadline()
         while cursor < end_ms:
-            complete, forming = await self._page(pair.wire, interval, cursor, end_ms, deadline)
+            try:
+                complete, forming = await self._page(pair.wire, interval, cursor, end_ms, deadline)
+            except _NotYetError:
+                break
             fresh = {candle.open_ms: candle for candle in complete if candle.open_ms >= cursor}
             found |= fresh
             if forming or not fresh:
