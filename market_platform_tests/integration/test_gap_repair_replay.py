@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -152,18 +152,13 @@ def test_hyperliquid_beyond_its_5000_candles_is_lost_with_the_span_and_the_rest_
     assert len(served) in range(4_900, 5_001)
     assert served[0][0] == int(lost.end.timestamp() * 1000)
     assert served == repairs.true(name, "1m", served[0][0], end)
-    assert (
-        repairs.stored(name, "1h", start, end)
-        == repairs.true(name, "1h", bucket_start(start, parse_interval("1h")), end)[
-            -len(repairs.stored(name, "1h", start, end)) :
-        ]
-    )
+    hourly = repairs.stored(name, "1h", start, end)
+    assert len(hourly) >= 119
+    assert hourly == repairs.true(name, "1h", hourly[0][0], end)
 
 
 def test_trades_of_hyperliquid_and_quotes_of_oanda_are_unrepairable(repairs: Repairs) -> None:
-    moments: Mapping[str, object] = {"start": from_ms(repairs.now - MINUTE_MS), "end": from_ms(repairs.now)}
     start, end = from_ms(repairs.now - MINUTE_MS), from_ms(repairs.now)
-    assert moments
     repairs.record(
         GapRecord(repairs.pairs["hyperliquid/BTCUSD"].id, "trades", start, "disconnect", end=end),
         GapRecord(repairs.pairs["oanda/EURUSD"].id, "quotes", start, "disconnect", end=end),
@@ -176,11 +171,11 @@ def test_trades_of_hyperliquid_and_quotes_of_oanda_are_unrepairable(repairs: Rep
     ]
 
 
-def test_an_exchange_that_refuses_leaves_the_gap_open_with_the_reason(repairs: Repairs) -> None:
+def test_an_exchange_that_answers_nonsense_leaves_the_gap_open_with_the_reason(repairs: Repairs) -> None:
     pair = repairs.pairs["binance/BTCUSDT"]
     start, end = repairs.now - 20 * MINUTE_MS, repairs.now - 10 * MINUTE_MS
     repairs.record(GapRecord(pair.id, "candles", from_ms(start), "disconnect", end=from_ms(end), interval="1m"))
-    repairs.replay.fail("klines", "bad_request", times=50)
+    repairs.replay.fail("klines", "garbage", times=50)
     [outcome] = repairs.repair("binance")
     assert outcome.error is not None
     [gap] = repairs.gaps()
