@@ -110,7 +110,7 @@ class JournalSink:
         """Take nothing more, deliver everything if that can be done in time, and close; the rest stays in the journal."""
         self._stopping = True
         try:
-            if not await self.delivered(self._config.stop_s):
+            if not await self.delivered(0.8 * self._config.stop_s):
                 waiting = self.state()
                 log.warning("stopped_before_all_was_delivered", rows=waiting.journal_rows, bytes=waiting.journal_bytes)
         finally:
@@ -216,7 +216,7 @@ class JournalSink:
         self._waiters.check()
 
     def _close(self) -> None:
-        stopped = [each.stop(self._config.stop_s) for each in (self._to_postgres, self._to_lake)]
+        stopped = [each.stop(0.1 * self._config.stop_s) for each in (self._to_postgres, self._to_lake)]
         if not all(stopped):
             log.warning("delivery_did_not_stop", to_postgres=stopped[0], to_lake=stopped[1])
         self._journal.close()

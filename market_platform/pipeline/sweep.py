@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import Any
 
-from market_platform.lake.tick_days import parse_day_key, remove_superseded
+from market_platform.lake.day_files import DayFiles
+from market_platform.lake.tick_days import TICK_DAYS
+from market_platform.lake.trade_days import TRADE_DAYS
 from market_platform.pipeline.platform import Platform
 from market_platform.warehouse.lake_days import load_lake_days
 from market_platform.warehouse.reference import PairRow, load_pairs
@@ -24,22 +27,22 @@ def sweep_superseded(platform: Platform, on_removed: Callable[[str], None]) -> i
     """
     with platform.warehouse.connect() as connection:
         pairs = load_pairs(connection)
-    return sum(_sweep_pair(platform, pair, on_removed) for pair in pairs)
+    return sum(_sweep_pair(platform, pair, days, on_removed) for pair in pairs for days in (TICK_DAYS, TRADE_DAYS))
 
 
-def _sweep_pair(platform: Platform, pair: PairRow, on_removed: Callable[[str], None]) -> int:
-    parsed = ((info.key, parse_day_key(info.key)) for info in platform.lake.list(f"ticks/{pair.symbol}/"))
+def _sweep_pair(platform: Platform, pair: PairRow, days: DayFiles[Any], on_removed: Callable[[str], None]) -> int:
+    parsed = ((info.key, days.parse(info.key)) for info in platform.lake.list(f"{days.root}/{pair.symbol}/"))
     found = {key: day.day for key, day in parsed if day is not None and day.exchange == pair.exchange}
     if not found:
         return 0
     with platform.warehouse.connect() as connection:
-        manifests = load_lake_days(connection, pair.id, min(found.values()), max(found.values()))
+        manifests = load_lake_days(connection, pair.id, min(found.values()), max(found.values()), kind=days.root)
     named: dict[date, str] = {day: row.object_key for day, row in manifests.items() if row.object_key}
     strays = sorted({day for key, day in found.items() if day in named and key != named[day]})
     count = 0
     for day in strays:
         keep = {named[day]}
-        for key in remove_superseded(
+        for key in days.remove_superseded(
             platform.lake, pair.exchange, pair.symbol, day, keep, SUPERSEDED_FOR, platform.clock
         ):
             count += 1

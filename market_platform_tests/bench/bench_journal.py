@@ -171,7 +171,7 @@ def _refusing(lake: Lake, warehouse: Warehouse) -> Iterator[None]:
         raise WarehouseUnavailableError("away")
 
     lake.put_new = no_lake  # type: ignore[method-assign,assignment]
-    warehouse.begin = no_postgres  # type: ignore[method-assign]
+    warehouse.begin = no_postgres  # type: ignore[method-assign,assignment]
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from market_platform.domain.clock import Clock
+from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import BadPayloadError, CorruptObjectError, LakeUnavailableError
 from market_platform.domain.quotes import ticks_from_quotes
@@ -21,6 +21,7 @@ from market_platform.lake.trade_days import TRADE_DAYS
 from market_platform.pipeline.compaction import compact_day
 from market_platform.pipeline.platform import Platform, Provenance
 from market_platform.pipeline.reports import CompactionReport
+from market_platform.pipeline.sweep import sweep_superseded
 from market_platform.warehouse.engine import Warehouse
 from market_platform.warehouse.gaps import GapRecord, record_gaps
 from market_platform.warehouse.lake_days import LakeDay, load_lake_days
@@ -224,3 +225,16 @@ def test_quotes_of_several_scales_become_a_tick_day(world: World) -> None:
     assert report.object_key is not None
     assert TICK_DAYS.read(world.lake, report.object_key, report.content_hash).price_scale == 5
     assert list_parts(TICK_DAYS, world.lake, "oanda", "EURUSD", DAY) == []
+
+
+def test_day_files_that_a_later_one_replaced_are_swept(world: World) -> None:
+    world.put(range(1, 11))
+    first = world.compact().object_key
+    world.put(range(11, 21))
+    second = world.compact().object_key
+    removed: list[str] = []
+
+    sweep_superseded(replace(world.platform, clock=lambda: utc_now() + timedelta(days=2)), removed.append)
+
+    assert removed == [first]
+    assert [info.key for info in TRADE_DAYS.files(world.lake, "binance", "BTCUSDT", DAY)] == [second]
