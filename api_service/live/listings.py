@@ -15,7 +15,7 @@ import orjson
 from api_service.database import Database
 from api_service.live.errors import ActionError
 from api_service.live.sharing import SingleFlight
-from market_platform.warehouse.live_listings import LiveListing, load_live_listings
+from market_platform.warehouse.starlisting_queries import StarlistingRow, load_starlistings
 
 LONGEST_AGE_S = 30.0
 """The list is believed this long even when Postgres says nothing of a change."""
@@ -136,15 +136,24 @@ class Listings:
 
     async def _read(self) -> None:
         changes, now = self._changes, monotonic()
-        rows: list[LiveListing] = await self._database.run(load_live_listings)
-        self._by_id = {row.id: self._kept(row) for row in rows}
+        rows = await self._database.run(load_starlistings)
+        self._by_id = {row.id: self._kept(row) for row in rows if row.active}
         self._by_symbol = {}
         for listing in self._by_id.values():
             self._by_symbol.setdefault(listing.symbol, []).append(listing)
         if changes == self._changes:
             self._good_until = now + LONGEST_AGE_S
 
-    def _kept(self, row: LiveListing) -> Listing:
+    def _kept(self, row: StarlistingRow) -> Listing:
         """The listing of a row: the same object as long as nothing of it changes."""
-        made = Listing(*row)
+        made = Listing(
+            id=row.id,
+            trading_pair_id=row.trading_pair_id,
+            exchange=row.exchange,
+            symbol=row.symbol,
+            coin=row.coin,
+            quote=row.quote,
+            market_type=row.market_type,
+            interval=row.interval,
+        )
         return found if (found := self._by_id.get(row.id)) == made and found is not None else made

@@ -27,7 +27,7 @@ from api_service.live.actions import (
 )
 from api_service.live.conversation import AWAY, Services, converse
 from api_service.live.errors import ActionError, ClientGoneError
-from api_service.live.listings import Listing
+from api_service.live.listings import Listing, Listings
 from api_service.live.messages import clock_frame, resync_frame, success_frame
 from api_service.live.outbox import Outbox
 from api_service.live.topic import Reader, Topic
@@ -83,7 +83,7 @@ class Session:
             case SubscribeSymbols():
                 await self._subscribe_symbols(action)
             case UnsubscribeSymbols():
-                await self._unsubscribe_symbols(action)
+                self._unsubscribe_symbols(action)
 
     async def _subscribe(self, action: Subscribe) -> None:
         ids = list(dict.fromkeys(action.starlisting_ids))
@@ -128,19 +128,23 @@ class Session:
             told["interval"] = interval
         self._outbox.send(success_frame(f"Subscribed to {len(listings)} symbol(s)", **told))
 
-    async def _unsubscribe_symbols(self, action: UnsubscribeSymbols) -> None:
-        listings = await self._services.listings.by_symbols(action.broker, action.symbols, None)
-        pairs = {each.trading_pair_id for each in listings}
+    def _unsubscribe_symbols(self, action: UnsubscribeSymbols) -> None:
+        broker = action.broker.strip().lower()
+        symbols = list(dict.fromkeys(map(Listings.plain_symbol, action.symbols)))
+
+        def is_meant(listing: Listing) -> bool:
+            return listing.exchange == broker and listing.symbol in symbols
+
         if "candle" in action.types:
-            for listing in list(self._candles.values()):
-                if listing.trading_pair_id in pairs and action.interval in (None, listing.interval):
+            for listing in [each for each in self._candles.values() if is_meant(each)]:
+                if action.interval in (None, listing.interval):
                     self._leave_candles(self._candles.pop(listing.id))
         if "tick" in action.types:
-            for pair_id in pairs & self._ticks.keys():
-                del self._ticks[pair_id]
-                self._hub.leave_ticks(pair_id, self._outbox)
-        told = {"broker": listings[0].exchange, "symbols": [each.symbol for each in listings], "types": action.types}
-        self._outbox.send(success_frame(f"Unsubscribed from {len(listings)} symbol(s)", **told))
+            for listing in [each for each in self._ticks.values() if is_meant(each)]:
+                del self._ticks[listing.trading_pair_id]
+                self._hub.leave_ticks(listing.trading_pair_id, self._outbox)
+        told = {"broker": broker, "symbols": symbols, "types": action.types}
+        self._outbox.send(success_frame(f"Unsubscribed from {len(symbols)} symbol(s)", **told))
 
     async def _begin(self, subscription: Subscription, since: int | None, at_least: int = 0) -> None:
         """Bring the client to a number, by history or by what changed since, and let it join the topic there."""

@@ -39,6 +39,7 @@ class Wire(WebSocketsSansIOProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.logger = _quiet_logger()
+        self.conn.debug = False  # it would log handshakes and frames, with the keys in them
         self.on_change: Callable[[], None] | None = None
 
     @property

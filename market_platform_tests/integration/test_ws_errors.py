@@ -38,60 +38,59 @@ def api(market: LiveMarket) -> Iterator[ApiServer]:
         yield server
 
 
-@pytest.mark.parametrize(
-    ("text", "code", "named"),
-    [
-        ("{not json", "invalid_json", ""),
-        ("", "invalid_json", ""),
-        ('{"action":"subscribe","starlisting_ids":' + "[" * 100_000, "invalid_json", ""),
-        ("[1]", "validation_error", "object"),
-        ('{"no":"action"}', "validation_error", "action"),
-        ('{"action":5}', "validation_error", "action"),
-        ('{"action":"dance"}', "unknown_action", "dance"),
-        ('{"action":"subscribe"}', "validation_error", "broker"),
-        ('{"action":"subscribe","starlisting_ids":[]}', "validation_error", "starlisting_ids"),
-        ('{"action":"subscribe","starlisting_ids":"1"}', "validation_error", "starlisting_ids"),
-        ('{"action":"subscribe","starlisting_ids":[true]}', "validation_error", "starlisting_ids"),
-        ('{"action":"subscribe","starlisting_ids":[1.5]}', "validation_error", "starlisting_ids"),
-        ('{"action":"subscribe","starlisting_ids":[-1]}', "validation_error", "starlisting_ids"),
-        ('{"action":"subscribe","starlisting_ids":[99999999999]}', "validation_error", "starlisting_ids"),
-        (
-            json.dumps({"action": "subscribe", "starlisting_ids": list(range(1, 102))}),
-            "validation_error",
-            "starlisting_ids",
-        ),
-        ('{"action":"subscribe","starlisting_ids":[1],"history":1001}', "validation_error", "history"),
-        ('{"action":"subscribe","starlisting_ids":[1],"history":-1}', "validation_error", "history"),
-        ('{"action":"subscribe","starlisting_ids":[1],"since":{"1":-5}}', "validation_error", "since"),
-        ('{"action":"subscribe","starlisting_ids":[1],"since":{"x":5}}', "validation_error", "since"),
-        ('{"action":"subscribe","starlisting_ids":[1],"since":{"2":5}}', "validation_error", "2"),
-        ('{"action":"subscribe","starlisting_ids":[1,777777]}', "invalid_starlisting", "777777"),
-        ('{"action":"subscribe","broker":"binance","symbols":["NOPE"]}', "invalid_starlisting", "NOPE"),
-        ('{"action":"subscribe","broker":"nasdaq","symbols":["BTCUSDT"]}', "invalid_starlisting", "BTCUSDT"),
-        (
-            '{"action":"subscribe","broker":"binance","symbols":["BTCUSDT"],"interval":"7m"}',
-            "invalid_starlisting",
-            "7m",
-        ),
-        (
-            '{"action":"subscribe","broker":"binance","symbols":["BTCUSDT"],"types":["orderbook"]}',
-            "validation_error",
-            "types",
-        ),
-        ('{"action":"auth"}', "validation_error", "auth"),
-    ],
-)
-async def test_what_is_wrong_is_said_and_changes_nothing(
-    market: LiveMarket, api: ApiServer, text: str, code: str, named: str
-) -> None:
-    async with connected(api.url) as client:
-        await client.connection.send(text)
-        error = await client.next()
-        assert (error["type"], error["code"]) == ("error", code)
-        assert named in error["message"]
-        market.candles(market.btc)
-        await client.say(action="ping")
-        assert (await client.next())["type"] == "pong"
+WRONG = [
+    ("{not json", "invalid_json", ""),
+    ("", "invalid_json", ""),
+    ('{"action":"subscribe","starlisting_ids":' + "[" * 100_000, "invalid_json", ""),
+    ("[1]", "validation_error", "object"),
+    ('{"no":"action"}', "validation_error", "action"),
+    ('{"action":5}', "validation_error", "action"),
+    ('{"action":"dance"}', "unknown_action", "dance"),
+    ('{"action":"subscribe"}', "validation_error", "broker"),
+    ('{"action":"subscribe","starlisting_ids":[]}', "validation_error", "starlisting_ids"),
+    ('{"action":"subscribe","starlisting_ids":"1"}', "validation_error", "starlisting_ids"),
+    ('{"action":"subscribe","starlisting_ids":[true]}', "validation_error", "starlisting_ids"),
+    ('{"action":"subscribe","starlisting_ids":[1.5]}', "validation_error", "starlisting_ids"),
+    ('{"action":"subscribe","starlisting_ids":[-1]}', "validation_error", "starlisting_ids"),
+    ('{"action":"subscribe","starlisting_ids":[99999999999]}', "validation_error", "starlisting_ids"),
+    (
+        json.dumps({"action": "subscribe", "starlisting_ids": list(range(1, 102))}),
+        "validation_error",
+        "starlisting_ids",
+    ),
+    ('{"action":"subscribe","starlisting_ids":[1],"history":1001}', "validation_error", "history"),
+    ('{"action":"subscribe","starlisting_ids":[1],"history":-1}', "validation_error", "history"),
+    ('{"action":"subscribe","starlisting_ids":[1],"since":{"1":-5}}', "validation_error", "since"),
+    ('{"action":"subscribe","starlisting_ids":[1],"since":{"x":5}}', "validation_error", "since"),
+    ('{"action":"subscribe","starlisting_ids":[1],"since":{"2":5}}', "validation_error", "2"),
+    ('{"action":"subscribe","starlisting_ids":[1,777777]}', "invalid_starlisting", "777777"),
+    ('{"action":"subscribe","broker":"binance","symbols":["NOPE"]}', "invalid_starlisting", "NOPE"),
+    ('{"action":"subscribe","broker":"nasdaq","symbols":["BTCUSDT"]}', "invalid_starlisting", "BTCUSDT"),
+    (
+        '{"action":"subscribe","broker":"binance","symbols":["BTCUSDT"],"interval":"7m"}',
+        "invalid_starlisting",
+        "7m",
+    ),
+    (
+        '{"action":"subscribe","broker":"binance","symbols":["BTCUSDT"],"types":["orderbook"]}',
+        "validation_error",
+        "types",
+    ),
+    ('{"action":"auth"}', "validation_error", "auth"),
+]
+"""A message, the code it is answered with, and a word of the answer."""
+
+
+async def test_what_is_wrong_is_said_and_changes_nothing(market: LiveMarket, api: ApiServer) -> None:
+    for text, code, named in WRONG:
+        async with connected(api.url) as client:
+            await client.connection.send(text)
+            error = await client.next()
+            assert (error["type"], error["code"]) == ("error", code), text[:200]
+            assert named in error["message"], text[:200]
+            market.candles(market.btc)
+            await client.say(action="ping")
+            assert (await client.next())["type"] == "pong", text[:200]
 
 
 async def test_binary_messages_are_not_understood(api: ApiServer) -> None:

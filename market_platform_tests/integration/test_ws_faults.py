@@ -56,9 +56,9 @@ async def numbers_until(client: Client, last: int, starlisting_id: int | None = 
     found: list[int] = []
     while not found or found[-1] != last:
         message = await client.next(30)
-        if message["type"] == "candle" and message["closed"]:
-            if starlisting_id in (None, message["starlisting_id"]):
-                found.append(message["seq"])
+        final = message["type"] == "candle" and message["closed"]
+        if final and starlisting_id in (None, message["starlisting_id"]):
+            found.append(message["seq"])
     return found
 
 
