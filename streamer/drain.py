@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from market_platform.domain.clock import Clock
 from streamer.journal_file import JournalFile, JournalReader
 
 log = structlog.get_logger(__name__)
+
+HANGS_S = 30.0
+"""A delivery that takes longer without any progress is told as a problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Drain(ABC):
         self._thread = threading.Thread(target=self._run, name=f"to-{name}", daemon=True)
         self._failing_since: datetime | None = None
         self._problem = ""
+        self._moved: float | None = None
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -64,7 +69,9 @@ class Drain(ABC):
     @property
     def problem(self) -> str | None:
         """Why nothing is delivered at present, for a person; None when all is well."""
-        since = self._failing_since
+        since, moved = self._failing_since, self._moved
+        if since is None and moved is not None and time.monotonic() - moved > HANGS_S:
+            return f"{self.name} has not answered for {time.monotonic() - moved:.0f} s; everything waits in the journal"
         if since is None:
             return None
         return f"{self.name} takes nothing since {since:%Y-%m-%d %H:%M:%S} UTC, everything waits in the journal: {self._problem}"
@@ -78,12 +85,17 @@ class Drain(ABC):
     def deliver(self, reader: JournalReader, is_stopping: Callable[[], bool]) -> None:
         """Deliver all there is to deliver now. Whatever it raises, it is called again later."""
 
+    def moved(self) -> None:
+        """Something was delivered; for `deliver` to say."""
+        self._moved = time.monotonic()
+
     def _run(self) -> None:
         failures = 0
         with self._file.reader() as reader:
             while not self._stopping.is_set():
                 self._wake.wait(self.idle_s)
                 self._wake.clear()
+                self.moved()
                 try:
                     self.deliver(reader, self._stopping.is_set)
                 except BaseException as error:  # noqa: BLE001  not even a panic of polars may end this thread
@@ -95,6 +107,8 @@ class Drain(ABC):
                     if failures:
                         log.info("delivery_resumed", to=self.name, failures=failures)
                     failures, self._failing_since = 0, None
+                finally:
+                    self._moved = None
 
     def _failed(self, error: BaseException, failures: int) -> None:
         self._problem = str(error) or type(error).__name__

@@ -84,6 +84,7 @@ class PartDrain(Drain):
                 if waiting is None or not self._is_due(key, waiting):
                     break
                 wanted = max(self._part_ticks, min(waiting.count, LARGE_PART))
+                self.moved()
                 self._deliver(reader, key, reader.ticks(*key, self._journal.ticks_done(key), wanted))
 
     def _is_due(self, key: Key, waiting: Backlog) -> bool:

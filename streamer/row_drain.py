@@ -37,6 +37,7 @@ class RowDrain(Drain):
             if not entries:
                 return
             self._write(self._rows(reader, entries))
+            self.moved()
             last = entries[-1]
             self._journal.rows_delivered(last.seq, sum(entry.count for entry in entries), last.arrived_ms)
 

@@ -178,12 +178,17 @@ class RowWriter:
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether the error is about the content of a record, so that it would come again; else Postgres is not well."""
+    """Whether the error is about the content of a record, so that it would come again; else Postgres is not well.
+
+    Numbers and times that Python or polars can't hold are content too.
+    """
     if isinstance(error, WarehouseError):
         return not error.retryable and not isinstance(error, SchemaMismatchError)
     original = error.orig if isinstance(error, exc.DBAPIError) else error
-    return isinstance(original, psycopg.DataError | psycopg.IntegrityError)
+    return isinstance(original, _REFUSALS)
 
+
+_REFUSALS = (psycopg.DataError, psycopg.IntegrityError, ArithmeticError, ValueError, pl.exceptions.PolarsError)
 
 _DECIMALS: dict[str, Any] = {name: CANDLE_SCHEMA[name] for name in (*PRICE_COLUMNS, "volume")}
 

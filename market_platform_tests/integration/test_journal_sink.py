@@ -35,6 +35,7 @@ from market_platform_tests.fixtures.live_sink import (
     trade,
 )
 from market_platform_tests.fixtures.tcp_proxy import TcpProxy
+from streamer import drain
 from streamer.journal_sink import JournalSink
 from streamer.sink import DeadLetter, IntakeStoppedError
 
@@ -233,6 +234,37 @@ def test_what_waits_survives_a_restart(
     assert len(dead_letters(database_url)) == 1
 
 
+def test_a_postgres_that_hangs_does_not_hold_up_the_stop_and_nothing_is_lost(
+    tmp_path: Path,
+    proxied: Warehouse,
+    proxy: TcpProxy,
+    database_url: str,
+    lake: Lake,
+    btc: LivePair,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(drain, "HANGS_S", 0.1)
+
+    async def hanging() -> None:
+        async with running_sink(tmp_path, lake, proxied, stop_s=1) as sink:
+            sink.candles(btc, [candle(0)], EXCHANGE)
+            assert await sink.delivered(DEADLINE_S)
+            proxy.swallow()
+            sink.candles(btc, [candle(1)], EXCHANGE)
+            await sink.committed()
+            await until(lambda: "has not answered" in (sink.state().alarm or ""))
+
+    async def back() -> None:
+        async with running_sink(tmp_path, lake, proxied) as sink:
+            assert sink.state().journal_rows == 1
+            assert await sink.delivered(DEADLINE_S)
+
+    run(hanging)
+    proxy.restore()
+    run(back)
+    assert len(stored_candles(database_url, btc.starlistings["1m"])) == 2
+
+
 def test_a_lake_that_refuses_for_long_leaves_ticks_in_the_journal_not_in_memory(
     tmp_path: Path, warehouse: Warehouse, lake: Lake, btc: LivePair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +301,7 @@ def test_a_row_that_postgres_refuses_is_a_dead_letter_and_the_others_go_on(
             sink.candles(btc, [candle(3, volume=Decimal("1e-19")), candle(4)], EXCHANGE)
             sink.candles(btc, [candle(5, open=Decimal("NaN")), candle(6, open=Decimal("1e13")), candle(7)], EXCHANGE)
             sink.candles(deleted, [candle(8)], EXCHANGE)
+            sink.candles(btc, [candle(9, num_trades=2**63), candle(10, open_ms=10**17), candle(11)], EXCHANGE)
             sink.funding(btc, NOON_MS + 1, Funding("BTCUSDT", Decimal("0.0001")))
             sink.funding(btc, NOON_MS, Funding("BTCUSDT", Decimal("0.0002")))
             assert await sink.delivered(DEADLINE_S)
@@ -278,9 +311,9 @@ def test_a_row_that_postgres_refuses_is_a_dead_letter_and_the_others_go_on(
         (time - from_ms(NOON_MS)) // timedelta(minutes=1)
         for time, _ in stored_candles(database_url, btc.starlistings["1m"])
     ]
-    assert minutes == [0, 2, 4, 7]
+    assert minutes == [0, 2, 4, 7, 11]
     letters = dead_letters(database_url)
-    assert [channel for channel, _, _ in letters] == ["BTCUSDT candle"] * 5 + ["BTCUSDT funding"]
+    assert [channel for channel, _, _ in letters] == ["BTCUSDT candle"] * 7 + ["BTCUSDT funding"]
     assert "candles_high_is_highest" in letters[0][1]
     assert "18 behind" in letters[1][1]
     assert "does not exist" in letters[4][1]
