@@ -113,9 +113,10 @@ class Repairer:
             group.create_task(self._attempt_within(free, pair, gaps))
 
     def _load(self) -> list[Gap]:
+        streamed = [pair.id for pair in self._pairs()]
         with self._warehouse.connect() as conn:
             self._note(read_open_gap_counts(conn, self.exchange))
-            return load_due_gaps(conn, self.exchange)
+            return load_due_gaps(conn, self.exchange, streamed)
 
     def _note(self, counts: Sequence[GapCount]) -> None:
         self.open_gaps = sum(each.open for each in counts)

@@ -36,16 +36,21 @@ def prune_job(retention_days: int) -> dg.JobDefinition:
     @dg.op(
         name="prune_stream_records",
         required_resource_keys={WAREHOUSE},
-        description="Deletes numbered changes that nobody resumes from any more, and dead letters of more than 30 days ago.",
+        description=(
+            "Deletes numbered changes that nobody resumes from any more, dead letters of more than 30 days ago, and gaps that were "
+            f"repaired more than {retention_days} days ago."
+        ),
     )
     def prune_stream(context: dg.OpExecutionContext) -> None:
         from market_platform.warehouse.dead_letters import prune_dead_letters
+        from market_platform.warehouse.gaps import prune_gaps
         from market_platform.warehouse.series import prune_changes
 
         with context.resources.warehouse.begin() as connection:
             changes = prune_changes(connection, _RESUMABLE, _RESUMABLE_CHANGES)
             letters = prune_dead_letters(connection, _DEAD_LETTERS)
-        context.log.info(f"{changes:,} numbered changes and {letters:,} dead letters deleted")
+            gaps = prune_gaps(connection, timedelta(days=retention_days))
+        context.log.info(f"{changes:,} numbered changes, {letters:,} dead letters and {gaps:,} repaired gaps deleted")
 
     @dg.op(
         name="sweep_superseded_files",

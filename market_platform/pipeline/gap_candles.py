@@ -22,7 +22,7 @@ from market_platform.pipeline.gap_outcomes import Delivery, Outcome, end_ms
 from market_platform.warehouse.gap_repairs import LostPart
 from market_platform.warehouse.gaps import Gap
 
-PATIENCE = 3
+PATIENCE = 5
 """Attempts that may find the newest candles of a gap not there yet; then the exchange is taken at its word."""
 
 

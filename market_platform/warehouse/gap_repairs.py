@@ -8,7 +8,7 @@ An attempt is counted when it begins, so that one that kills its process counts 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -37,6 +37,7 @@ class LostPart:
 _DUE = f"""
 SELECT {COLUMNS} {FROM}
 WHERE {OPEN} AND gap_end IS NOT NULL AND exchanges.code = %(exchange)s
+    AND (%(pairs)s::integer[] IS NULL OR trading_pair_id = ANY(%(pairs)s))
     AND (last_attempt_at IS NULL OR last_attempt_at < clock_timestamp()
         - least({LONGEST_RETRY_S}, {FIRST_RETRY_S} * 2 ^ least(attempts - 1, 10)) * interval '1 second')
 ORDER BY gap_start DESC, gaps.id LIMIT %(limit)s
@@ -73,10 +74,13 @@ _ADVANCE = (
 )
 
 
-def load_due_gaps(conn: Connection, exchange: str, limit: int = 100) -> list[Gap]:
-    """Open gaps of an exchange that ended and whose time to be tried has come, newest first."""
+def load_due_gaps(
+    conn: Connection, exchange: str, pair_ids: Collection[int] | None = None, limit: int = 100
+) -> list[Gap]:
+    """Open gaps of an exchange (or those pairs of it) that ended and whose time to be tried has come, newest first."""
+    parameters = {"exchange": exchange, "pairs": None if pair_ids is None else list(pair_ids), "limit": limit}
     with driver_connection(conn).cursor() as cursor:
-        return [Gap(*row) for row in cursor.execute(_DUE, {"exchange": exchange, "limit": limit})]
+        return [Gap(*row) for row in cursor.execute(_DUE, parameters)]
 
 
 def load_overdue_gaps(

@@ -157,6 +157,7 @@ _UNREPAIRED = """
 SELECT trading_pair_id, kind, gap_start, coalesce(gap_end, gap_start) FROM gaps
 WHERE repaired_at IS NULL AND gap_start < %(until)s AND coalesce(gap_end, gap_start) >= %(since)s
 """
+_PRUNE = "DELETE FROM gaps WHERE repaired_at < clock_timestamp() - %s"
 _LAST_CANDLES = """
 SELECT listed.id, newest."time" FROM unnest(%s::integer[]) AS listed (id)
 JOIN LATERAL (
@@ -227,6 +228,12 @@ def load_last_candle_times(conn: Connection, starlisting_ids: Sequence[int]) -> 
     """Open time of each starlisting's newest candle; those without any are left out."""
     with driver_connection(conn).cursor() as cursor:
         return dict(cursor.execute(_LAST_CANDLES, (list(starlisting_ids),)).fetchall())
+
+
+def prune_gaps(conn: Connection, repaired_before: timedelta) -> int:
+    """Delete gaps that were repaired longer ago; returns how many. What is open or lost stays for ever."""
+    with driver_connection(conn).cursor() as cursor:
+        return cursor.execute(_PRUNE, (repaired_before,)).rowcount
 
 
 async def load_open_gap_counts(

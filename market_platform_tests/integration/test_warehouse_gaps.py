@@ -29,6 +29,7 @@ from market_platform.warehouse.gaps import (
     load_last_candle_times,
     load_open_gap_counts,
     load_unended_gaps,
+    prune_gaps,
     read_open_gap_counts,
     record_gaps,
 )
@@ -107,6 +108,8 @@ def test_only_ended_gaps_of_the_exchange_are_due_newest_first(warehouse: Warehou
     with warehouse.connect() as conn:
         assert [gap.start for gap in load_due_gaps(conn, "oanda")] == [newer, START]
         assert load_due_gaps(conn, "dukascopy") == []
+        assert load_due_gaps(conn, "oanda", [pair.id + 1]) == []
+        assert len(load_due_gaps(conn, "oanda", [pair.id])) == 2
         assert [gap.reason for gap in load_unended_gaps(conn, ["oanda"])] == ["stale"]
 
 
@@ -222,6 +225,20 @@ def test_open_gaps_are_counted_by_pair_and_by_the_days_they_touch(warehouse: War
             return [each.open for each in await load_open_gap_counts(connection, "oanda")]
 
     assert asyncio.run(ask()) == [1]
+
+
+def test_gaps_repaired_long_ago_are_pruned_and_nothing_else(warehouse: Warehouse, pair: PairRow) -> None:
+    old, recent, lost, _ = written(warehouse, *(record(pair, interval=each) for each in ("1m", "5m", "1h", "4h")))
+    with warehouse.begin() as conn:
+        close_gap(conn, old.id, 1)
+        close_gap(conn, recent.id, 1)
+        mark_unrepairable(conn, lost.id, "gone")
+    with psycopg.connect(warehouse.url, autocommit=True) as conn:
+        conn.execute("UPDATE gaps SET repaired_at = now() - interval '91 days' WHERE id = %s", (old.id,))
+        conn.execute("UPDATE gaps SET detected_at = now() - interval '91 days'")
+    with warehouse.begin() as conn:
+        assert prune_gaps(conn, timedelta(days=90)) == 1
+    assert [gap.state for gap in written(warehouse)] == ["repaired", "unrepairable", "open"]
 
 
 def test_the_newest_candle_of_each_starlisting(warehouse: Warehouse, pair: PairRow) -> None:

@@ -115,15 +115,15 @@ def test_an_absent_newest_candle_is_asked_for_again_and_given_up_in_the_end(rest
     assert outcome.error is not None
     assert "1m 2024-03-04 12:04" in outcome.error
     assert len(delivery.found_candles) == 5, "what is there is kept"
-    outcome, _ = attempt(rest, gap(interval="1m", attempts=1))
+    outcome, _ = attempt(rest, gap(interval="1m", attempts=3))
     assert outcome.error is not None
-    outcome, _ = attempt(rest, gap(interval="1m", attempts=2))
+    outcome, _ = attempt(rest, gap(interval="1m", attempts=4))
     assert (outcome.error, outcome.note) == (None, "the exchange has no candle for 1m 2024-03-04 12:04")
 
 
 def test_a_closed_market_has_no_candles_and_nothing_stays_open(rest: ScriptedRest) -> None:
     rest.absent = {to_ms(NOON + each * MINUTE) for each in range(-1, 5)}
-    outcome, _ = attempt(rest, gap(interval="1m", attempts=2))
+    outcome, _ = attempt(rest, gap(interval="1m", attempts=4))
     assert outcome == Outcome(note="the exchange has no candle for 1m 2024-03-04 11:59 to 2024-03-04 12:04 (6)")
 
 
