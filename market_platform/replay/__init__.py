@@ -9,6 +9,7 @@ warehouse or Dagster: a simulator that shared code with its client would repeat 
     generator/       plausible markets from a seed, the same bytes in any order of asking
     addresses.py     which data a URL names, on both of Dukascopy's transports
     jetta.py bi5.py  the bodies, written as the exchange writes them
+    live/            Binance, Hyperliquid and OANDA: streams and REST, from generated trades or recorded lines
     faults.py        misbehaviour on demand; middleware.py carries it out and counts requests
     app.py server.py the ASGI application, and the process around it (logs.py); testing.py runs it in a test
 """

@@ -24,6 +24,7 @@ from market_platform.domain.errors import ConfigError
 from market_platform.replay.app import create_app
 from market_platform.replay.generator import GeneratorSource
 from market_platform.replay.live.clock import ExchangeClock
+from market_platform.replay.live.recorded import Recordings
 from market_platform.replay.live.world import World
 from market_platform.replay.recordings import RecordingsSource
 from market_platform.replay.source import ReplaySource
@@ -135,6 +136,7 @@ def run(port: int, seed: int, recordings: Path | None, clock: Clock = utc_now, *
     log.info(
         "replay exchange is up", json_api=f"{root}/dukascopy/v1", bi5=f"{root}/dukascopy/datafeed", source=source.name
     )
-    world = World(seed, ExchangeClock(speed, clock))
+    played = None if recordings is None else Recordings(recordings, speed)
+    world = World(seed, ExchangeClock(speed, clock), played)
     make_server(create_app(source, world=world)).run(sockets=[listener])
     log.info("replay exchange has stopped")

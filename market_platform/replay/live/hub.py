@@ -10,47 +10,14 @@ from bisect import bisect_left
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from market_platform.replay.live.candles import CandleBook
+from market_platform.replay.live.feed import Feed, Slice
 from market_platform.replay.live.outlet import Outlet
 from market_platform.replay.live.tape import MINUTE_MS, Minute
 from market_platform.replay.live.world import World
 
 BEAT_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """What happened in [start, end), a span within one minute: the trades `low` up to `high` of that minute."""
-
-    start_ms: int
-    end_ms: int
-    rows: Minute
-    low: int
-    high: int
-
-
-class Feed(Protocol):
-    """Makes the messages of one stream."""
-
-    @property
-    def name(self) -> str:
-        """What rules of faults search in: `btcusdt@aggTrade`."""
-        ...
-
-    @property
-    def book(self) -> CandleBook | None:
-        """Whose trades it is about; None where it follows the clock alone."""
-        ...
-
-    def start(self, at_ms: int) -> Callable[[], None] | None:
-        """Begin with what happens from this moment on; may return work to be done in a thread before that is possible."""
-        ...
-
-    def messages(self, slices: list[Slice], now_ms: int) -> list[bytes]:
-        """What subscribers are to be sent about these slices, in order."""
-        ...
 
 
 @dataclass(slots=True)
@@ -118,10 +85,11 @@ class Hub:
         if work is not None:
             line.ready = False
             done = asyncio.get_running_loop().run_in_executor(self._workers, work)
-            done.add_done_callback(lambda _: self._started(line))
+            done.add_done_callback(lambda future: self._started(line, future))
 
-    def _started(self, line: _Line) -> None:
+    def _started(self, line: _Line, done: asyncio.Future[None]) -> None:
         """The work is done: what took long is remembered now, so the feed can begin at the present beat."""
+        done.result()
         line.feed.start(self._at_ms)
         line.ready = True
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from market_platform.replay.live.binance.contracts import Contract, next_funding_ms
 from market_platform.replay.live.binance.texts import Texts, agg_row, part_ids, parts_of
 from market_platform.replay.live.candles import HOUR_MS, Bar, CandleBook, flat_bar
+from market_platform.replay.live.feed import Feed, Slice
 from market_platform.replay.live.grids import BINANCE_GRIDS, Grid
-from market_platform.replay.live.hub import Feed, Slice
 from market_platform.replay.live.markets import Market
 
 KLINE_PUSH_MS = 2_000

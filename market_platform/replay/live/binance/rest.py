@@ -22,6 +22,7 @@ from market_platform.replay.live.candles import CandleBook
 from market_platform.replay.live.grids import BINANCE_GRIDS, Grid
 from market_platform.replay.live.history import listed_from_ms
 from market_platform.replay.live.markets import Market, Venue
+from market_platform.replay.live.recorded import RecordedTrade, Recording
 from market_platform.replay.live.tape import MINUTE_MS, Tape
 from market_platform.replay.live.weights import WeightMeter
 from market_platform.replay.live.world import World
@@ -110,6 +111,8 @@ class BinanceRest:
 
     def _klines(self, request: Request) -> bytes:
         market, book = self._market(request)
+        if self._world.recording(self._venue, market.symbol) is not None:
+            return b"[]"
         grid = BINANCE_GRIDS.get(request.query_params.get("interval", ""))
         if grid is None:
             raise RestError(-1120, "Invalid interval.")
@@ -125,6 +128,10 @@ class BinanceRest:
 
     def _agg_trades(self, request: Request) -> bytes:
         market, book = self._market(request)
+        recording = self._world.recording(self._venue, market.symbol)
+        if recording is not None:
+            played = (f"{{{recording.aggregate(trade)}}}" for trade in _played(recording, request))
+            return f"[{','.join(played)}]".encode()
         tape, now = book.tape, self._world.clock.now_ms()
         newest, oldest = tape.last_before(now), _oldest_id(tape, now)
         first, last, limit = self._span(request, tape, newest)
@@ -154,6 +161,9 @@ class BinanceRest:
 
     def _trades(self, request: Request) -> bytes:
         market, book = self._market(request)
+        recording = self._world.recording(self._venue, market.symbol)
+        if recording is not None:
+            return orjson.dumps([recording.single(trade) for trade in _played(recording, request)])
         tape, texts, now = book.tape, Texts(market), self._world.clock.now_ms()
         newest = tape.first_part(tape.last_before(now) + 1) - 1
         limit = min(_number(request, "limit") or 500, 1000)
@@ -231,6 +241,11 @@ class BinanceRest:
             "nextFundingTime": next_funding_ms(second),
             "time": now,
         }
+
+
+def _played(recording: Recording, request: Request) -> list[RecordedTrade]:
+    """What a request for trades gets of a recording."""
+    return recording.trades(_number(request, "fromId"), min(_number(request, "limit") or 500, 1000))
 
 
 def _number(request: Request, name: str) -> int | None:

@@ -15,16 +15,18 @@ import orjson
 from starlette.websockets import WebSocket
 
 from market_platform.replay.live.binance.feeds import make_feed, symbol_of
-from market_platform.replay.live.hub import Feed, Hub
-from market_platform.replay.live.markets import Market, Venue
+from market_platform.replay.live.feed import Feed
+from market_platform.replay.live.hub import Hub
+from market_platform.replay.live.markets import Venue
 from market_platform.replay.live.outlet import Outlet
+from market_platform.replay.live.recorded import RecordedFeed
 from market_platform.replay.live.serving import Serving
 
 Side = Literal["spot", "market", "public"]
 
 _OF_SIDE: dict[Side, tuple[str, ...]] = {
     "spot": ("aggTrade", "trade", "bookTicker", "kline"),
-    "market": ("aggTrade", "kline", "markPrice"),
+    "market": ("aggTrade", "trade", "kline", "markPrice"),
     "public": ("bookTicker",),
 }
 """What each address sends; anything else is accepted, and silent."""
@@ -114,22 +116,24 @@ class BinanceSocket:
         if name in self._streams:
             return
         self._streams[name] = None
-        symbol = symbol_of(name)
-        market = None if symbol is None else self._hub.world.market(self._venue, symbol)
-        if market is None or not name.split("@")[1].startswith(_OF_SIDE[self._side]):
-            return
-        if make_feed(name, market, self._hub.world.book(market)) is None:
-            return
-        wrap = _wrapper(name) if self._combined else _plain
-        self._hub.subscribe(outlet, self._key(name), self._maker(name, market), wrap)
+        make = self._maker(name)
+        if make is not None:
+            wrap = _Wrapper(name) if self._combined else _plain
+            self._hub.subscribe(outlet, self._key(name), make, wrap)
 
-    def _maker(self, name: str, market: Market) -> Callable[[], Feed]:
-        def make() -> Feed:
-            feed = make_feed(name, market, self._hub.world.book(market))
-            assert feed is not None, "looked at before"
-            return feed
-
-        return make
+    def _maker(self, name: str) -> Callable[[], Feed] | None:
+        """What makes the stream's feed; None when this address has no such stream."""
+        symbol, world = symbol_of(name), self._hub.world
+        if symbol is None or not name.split("@")[1].startswith(_OF_SIDE[self._side]):
+            return None
+        recording = world.recording(self._venue, symbol)
+        if recording is not None:
+            return lambda: RecordedFeed(name, recording)
+        market = world.market(self._venue, symbol)
+        if market is None:
+            return None
+        feed = make_feed(name, market, world.book(market))
+        return None if feed is None else lambda: feed
 
 
 def _error(code: int, text: str, number: Any) -> dict[str, Any]:
@@ -156,6 +160,3 @@ class _Wrapper:
 
     def __hash__(self) -> int:
         return hash(self._name)
-
-
-_wrapper = _Wrapper

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from market_platform.replay.live.candles import HOUR_MS, Bar, CandleBook, flat_bar
+from market_platform.replay.live.feed import Slice
 from market_platform.replay.live.grids import Grid
-from market_platform.replay.live.hub import Slice
 from market_platform.replay.live.hyperliquid.contexts import Contexts
 from market_platform.replay.live.hyperliquid.texts import Texts
 from market_platform.replay.live.tape import MINUTE_MS

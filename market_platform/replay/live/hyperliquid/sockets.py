@@ -15,8 +15,9 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket
 
 from market_platform.replay.live.candles import CandleBook
+from market_platform.replay.live.feed import Feed
 from market_platform.replay.live.grids import HYPERLIQUID_GRIDS
-from market_platform.replay.live.hub import Feed, Hub
+from market_platform.replay.live.hub import Hub
 from market_platform.replay.live.hyperliquid.feeds import CandleFeed, ContextFeed, TradesFeed, replayed
 from market_platform.replay.live.limits import LiveLimits
 from market_platform.replay.live.outlet import End, Outlet

@@ -17,7 +17,8 @@ from market_platform.replay.addresses import HOUR_MS
 from market_platform.replay.faults import FaultBook
 from market_platform.replay.generator.profiles import Profile
 from market_platform.replay.live.candles import CandleBook
-from market_platform.replay.live.hub import Hub, Slice
+from market_platform.replay.live.feed import Slice
+from market_platform.replay.live.hub import Hub
 from market_platform.replay.live.oanda.quotes import INSTRUMENTS, Quotes
 from market_platform.replay.live.oanda.texts import NOT_TRADEABLE, TRADEABLE, heartbeat, price_line
 from market_platform.replay.live.outlet import End, Outlet, http_chunk
