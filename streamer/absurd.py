@@ -13,8 +13,6 @@ EARLIEST_MS = 1_230_768_000_000
 
 def absurdity(event: Event, latest_ms: int | None) -> str | None:
     """Why an event can't be true, None when it can. `latest_ms` is the latest time that is no nonsense (None: any is)."""
-    if isinstance(event, Candle):
-        return _candle(event) or _time(event.open_ms, latest_ms)
     if isinstance(event, Trade):
         if event.price <= 0 or event.quantity < 0:
             return "a price that is not positive, or a negative volume"
@@ -23,6 +21,8 @@ def absurdity(event: Event, latest_ms: int | None) -> str | None:
         if event.bid > event.ask:
             return "crossed quote: the bid is above the ask"
         return None if event.time_ms is None else _time(event.time_ms, latest_ms)
+    if isinstance(event, Candle):
+        return _candle(event) or _time(event.open_ms, latest_ms)
     if isinstance(event, Funding | OpenInterest) and event.time_ms is not None:
         return _time(event.time_ms, latest_ms)
     return None

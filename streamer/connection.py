@@ -29,6 +29,7 @@ _WAITING = 4_096
 _BATCH = 256
 _SETTLE_S = 5.0
 _LOOK_S = 0.5
+_ROUTES = 100_000
 
 log = structlog.get_logger("streamer")
 
@@ -42,14 +43,8 @@ class Lane:
     subscribed_again: bool = False
 
 
-@dataclass(slots=True, frozen=True)
-class Delivery:
-    """An event, whose it is, the message that brought it, and when that came (monotonic seconds)."""
-
-    subscription: Subscription
-    event: Event
-    raw: bytes
-    at: float
+Delivery = tuple[Subscription, Event, bytes, float]
+"""Whose an event is, the event, the message that brought it, and when that came (monotonic seconds)."""
 
 
 class Receiver(Protocol):
@@ -222,7 +217,7 @@ class Connection:
 
     def _take(self, batch: Sequence[tuple[bytes, float]]) -> None:
         """Parse messages and hand their events on."""
-        parse, name = self.dialect.parse, self.plan.name
+        parse, name, routes = self.dialect.parse, self.plan.name, self._routes
         deliveries: list[Delivery] = []
         for raw, at in batch:
             try:
@@ -238,10 +233,11 @@ class Connection:
                 if isinstance(event, Control):
                     self._control(event)
                     continue
-                lane = self._lane(event)
+                key = (event.interval if isinstance(event, Candle) else type(event), event.symbol)
+                lane = routes[key] if key in routes else self._find_lane(key, event)
                 if lane is not None:
                     lane.seen, lane.subscribed_again = at, False
-                    deliveries.append(Delivery(lane.subscription, event, raw, at))
+                    deliveries.append((lane.subscription, event, raw, at))
         self.traffic.messages += len(batch)
         self.traffic.last_message_at = batch[-1][1]
         if self._settling.wanted and self._settling.settled(bool(deliveries), None):
@@ -249,18 +245,13 @@ class Connection:
         if deliveries:
             self._receiver.receive(self, deliveries)
 
-    def _lane(self, event: Event) -> Lane | None:
+    def _find_lane(self, key: tuple[object, str], event: Event) -> Lane | None:
         """Whose it is; None for what is not subscribed to (any more)."""
-        assert not isinstance(event, Control)
-        key = (event.interval if isinstance(event, Candle) else type(event), event.symbol)
-        try:
-            return self._routes[key]
-        except KeyError:
-            name = self.dialect.subscription_of(event, self.plan.name)
-            if len(self._routes) > 100_000:
-                self._routes.clear()
-            lane = self._routes[key] = None if name is None else self._lanes.get(name)
-            return lane
+        name = self.dialect.subscription_of(event, self.plan.name)
+        if len(self._routes) > _ROUTES:
+            self._routes.clear()
+        lane = self._routes[key] = None if name is None else self._lanes.get(name)
+        return lane
 
     def _control(self, control: Control) -> None:
         if control.kind == "subscribed":

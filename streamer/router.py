@@ -177,45 +177,48 @@ class Router:
         """
         latest_ms = self._times.now_ms() + FUTURE_MS if self._check_future else None
         now_ms = self.clock.now()
+        pairs = self._pairs
         touched: dict[int, PairState] = {}
-        for delivery in deliveries:
-            event, subscription = delivery.event, delivery.subscription
-            state = self._pairs.get(subscription.pair.id)
+        newest_ms = 0
+        for subscription, event, raw, _ in deliveries:
+            pair_id = subscription.pair.id
+            state = pairs.get(pair_id)
             if state is None:
                 continue
             reason = absurdity(event, latest_ms)
             if reason is not None:
-                self.refuse(subscription.name, reason, delivery.raw)
+                self.refuse(subscription.name, reason, raw)
                 continue
-            touched[subscription.pair.id] = state
-            event_ms = self._take(state, event, now_ms)
-            if event_ms is not None:
-                self.clock.saw(event_ms)
-                self.tallies.event(event_ms, delivery.at)
+            touched[pair_id] = state
             state.seen_ms[subscription.channel] = now_ms
+            event_ms = self._take(state, event, now_ms)
+            if event_ms is not None and event_ms > newest_ms:
+                newest_ms = event_ms
+        if newest_ms:
+            self.clock.saw(newest_ms)
+            self.tallies.event(newest_ms, deliveries[-1][3])
+        self.tallies.events += len(deliveries)
         for state in touched.values():
             self._hand_on(state)
 
     def _take(self, state: PairState, event: object, now_ms: int) -> int | None:
         """Let the pair know; when the event was, by the exchange's clock."""
-        match event:
-            case Trade():
-                state.trade(event)
-                return event.event_ms or event.time_ms
-            case Quote():
-                state.quote(event, now_ms)
-                return event.time_ms
-            case Candle():
-                state.candle(event, now_ms)
-                return event.event_ms
-            case Funding():
-                state.funding(event, now_ms)
-                return event.time_ms
-            case OpenInterest():
-                state.open_interest(event, now_ms)
-                return event.time_ms
-            case _:
-                return None
+        if isinstance(event, Trade):
+            state.trade(event)
+            return event.event_ms or event.time_ms
+        if isinstance(event, Quote):
+            state.quote(event, now_ms)
+            return event.time_ms
+        if isinstance(event, Candle):
+            state.candle(event, now_ms)
+            return event.event_ms
+        if isinstance(event, Funding):
+            state.funding(event, now_ms)
+            return event.time_ms
+        if isinstance(event, OpenInterest):
+            state.open_interest(event, now_ms)
+            return event.time_ms
+        return None
 
     def refuse(self, channel: str, reason: str, raw: bytes) -> None:
         """A message that can't be used goes to the dead letters."""

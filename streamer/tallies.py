@@ -22,8 +22,7 @@ class Tallies:
         self._base_ms = times.now_ms() - times.monotonic() * 1000
 
     def event(self, event_ms: int, at: float) -> None:
-        """An event of that time came at that monotonic moment."""
-        self.events += 1
+        """The newest event of a batch: its time, and the monotonic moment it came at."""
         lag_ms = self._base_ms + at * 1000 - event_ms
         self.lag_ms = lag_ms if self.lag_ms is None else self.lag_ms + (lag_ms - self.lag_ms) * 0.05
         if self.last_event_ms is None or event_ms > self.last_event_ms:

@@ -19,7 +19,6 @@ from market_platform_tests.fixtures.memory_sink import (
     made_pair,
     made_trade,
 )
-from streamer.connection import Delivery
 from streamer.exchange_clock import ExchangeClock
 from streamer.gap_keeper import GapKeeper
 from streamer.pair_state import Traits
@@ -85,9 +84,7 @@ class World:
     def receive(self, *events: Event) -> None:
         self.router.receive(
             [
-                Delivery(
-                    Subscription(self.pair, CHANNELS[type(each)], "s", getattr(each, "interval", None)), each, b"raw", 0
-                )
+                (Subscription(self.pair, CHANNELS[type(each)], "s", getattr(each, "interval", None)), each, b"raw", 0.0)
                 for each in events
             ]
         )
