@@ -13,6 +13,8 @@ import pytest
 from market_platform.defs.build import build_defs
 from market_platform.defs.gaps import gap_job_name
 from market_platform.defs.names import EXCHANGE_TAG, RANGE_END_TAG, RANGE_START_TAG, TRIGGER_TAG
+from market_platform.defs.partition_states import partition_states
+from market_platform.defs.partitions import Partitions
 from market_platform.defs.policies import Policies
 from market_platform.defs.resources import resources
 from market_platform.domain.clock import to_ms
@@ -27,6 +29,7 @@ from market_platform.warehouse.engine import Warehouse, create_warehouse
 from market_platform.warehouse.gaps import Gap, GapFilter, GapRecord, list_gaps, record_gaps
 from market_platform.warehouse.stream_days import StreamDayAddition, add_stream_days
 from market_platform.warehouse.stream_health import StreamState, save_stream_state
+from market_platform_tests.fixtures.defs_world import dagster_on_postgres
 from market_platform_tests.fixtures.live_reference import STARLISTINGS, ScriptedExchange, synced_live_pairs
 from market_platform_tests.fixtures.reference import small_config
 from market_platform_tests.fixtures.scripted_rest import ScriptedRest, made_trade
@@ -272,6 +275,20 @@ def test_a_day_is_reported_again_only_when_there_is_more_and_one_in_progress_eve
     stream(today)
     assert world.metadata(PARTS_KEY)["rows"] == 30
     assert len(world.partitions(PARTS_KEY)) == 5, "the day before is told again as well, its mark was moved"
+
+
+def test_the_instance_of_dagster_yaml_takes_reports_and_counts_the_day_in_progress_as_a_partition(world: World) -> None:
+    world.now = datetime.now(UTC)
+    today = world.now.date()
+    with world.warehouse.begin() as conn:
+        add_stream_days(conn, [StreamDayAddition(world.pair.id, "trades", today, 10)])
+    with dagster_on_postgres(world.settings, world.warehouse.url) as instance:
+        world.instance.dispose()
+        world.instance = instance
+        world.tick("report_stream_days")
+        assert world.partitions(PARTS_KEY) == [today.isoformat()]
+        states = partition_states(instance, PARTS_KEY, Partitions.standard().live_days, [today])
+        assert states == {today: "MATERIALIZED"}
 
 
 # ---------------------------------------------------------------------------------------------------------------------- gaps
