@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 
 from market_platform.domain.clock import Clock, to_ms
-from streamer.journal_file import Backlog, JournalFile, load_backlog, load_last_ids, load_pairs
+from streamer.journal_file import Backlog, Entry, JournalFile, load_backlog, load_last_ids, load_pairs
 from streamer.journal_group import Group, Key, Written
 from streamer.journal_records import NO_PAIR, TICK_KINDS, DeadLetterRecord, JournalPair, Kind, StreamDayRecord
 from streamer.journal_space import DiskSpace, FreeBytes, free_bytes
@@ -125,6 +125,13 @@ class Journal:
         self._letters += 1
         self._put(NO_PAIR, Kind.DEAD_LETTERS, [record])
         return True
+
+    def add_damaged(self, entry: Entry, error: Exception) -> None:
+        """A dead letter of an entry that can't be read back: a disk that does not keep what it was given."""
+        log.error("journal_entry_damaged", seq=entry.seq, kind=entry.kind.name, reason=str(error))
+        reason = f"entry {entry.seq} of the journal, {entry.count} events, is damaged: {error}"
+        letter = DeadLetter("", entry.kind.name.lower(), reason, entry.content.hex(), self._clock())
+        self.add_letter(DeadLetterRecord.of(letter))
 
     def ticks_delivered(
         self, key: Key, through: int, count: int, oldest_ms: int, days: Sequence[StreamDayRecord]

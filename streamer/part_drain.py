@@ -100,7 +100,7 @@ class PartDrain(Drain):
             self._pairs = reader.pairs()
         pair = self._pairs[pair_id]
         write = self._write_trades if kind is Kind.TRADES else self._write_quotes
-        parts = write(pair, [entry.content for entry in entries])
+        parts = write(pair, entries)
         layer = "trades" if kind is Kind.TRADES else "ticks"
         now = to_ms(self._clock())
         days = [
@@ -112,8 +112,8 @@ class PartDrain(Drain):
         count = sum(entry.count for entry in entries)
         self._journal.ticks_delivered(key, last.seq, count, now if following is None else following, days)
 
-    def _write_trades(self, pair: JournalPair, contents: Sequence[bytes]) -> list[PartFile]:
-        events = [event for content in contents for event in decode_trades(content, pair.symbol)]
+    def _write_trades(self, pair: JournalPair, entries: Sequence[Entry]) -> list[PartFile]:
+        events = self._events(pair, entries, decode_trades)
         try:
             trades, _ = Trades.from_events(events).sorted_unique()
         except BadPayloadError:
@@ -122,8 +122,8 @@ class PartDrain(Drain):
             return []
         return write_trade_parts(self._lake, pair.exchange, pair.symbol, trades, self._description)
 
-    def _write_quotes(self, pair: JournalPair, contents: Sequence[bytes]) -> list[PartFile]:
-        events = [event for content in contents for event in decode_quotes(content, pair.symbol)]
+    def _write_quotes(self, pair: JournalPair, entries: Sequence[Entry]) -> list[PartFile]:
+        events = self._events(pair, entries, decode_quotes)
         try:
             ticks = ticks_from_quotes(events)
         except BadPayloadError:
@@ -132,6 +132,15 @@ class PartDrain(Drain):
         if not len(ticks):
             return []
         return write_tick_parts(self._lake, pair.exchange, pair.symbol, ticks, self._description)
+
+    def _events(self, pair: JournalPair, entries: Sequence[Entry], decode: Callable[[bytes, str], list[T]]) -> list[T]:
+        events: list[T] = []
+        for entry in entries:
+            try:
+                events += decode(entry.content, pair.symbol)
+            except ValueError as error:
+                self._journal.add_damaged(entry, error)
+        return events
 
     def _once(self, pair: JournalPair, events: Sequence[Trade]) -> list[Trade]:
         """Each id once: the first that came; another one of the same id that differs is a dead letter."""

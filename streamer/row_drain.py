@@ -44,11 +44,16 @@ class RowDrain(Drain):
     def _rows(self, reader: JournalReader, entries: Sequence[Entry]) -> list[Row]:
         if any(entry.pair_id not in self._pairs for entry in entries):
             self._pairs = reader.pairs()
-        return [
-            Row(self._pairs.get(entry.pair_id, NO_PAIR), record)
-            for entry in entries
-            for record in decode_rows(entry.kind, entry.content)
-        ]
+        rows: list[Row] = []
+        for entry in entries:
+            try:
+                records = decode_rows(entry.kind, entry.content)
+            except ValueError as error:
+                self._journal.add_damaged(entry, error)
+                continue
+            pair = self._pairs.get(entry.pair_id, NO_PAIR)
+            rows += [Row(pair, record) for record in records]
+        return rows
 
     def _write(self, rows: Sequence[Row]) -> None:
         """Write them; halve again and again what is refused, until each refused record stands alone."""

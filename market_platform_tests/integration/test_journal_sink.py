@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -334,6 +336,31 @@ def test_a_trade_that_can_not_be_counted_is_a_dead_letter_and_the_others_go_on(
     reasons = " ".join(reason for _, reason, _ in dead_letters(database_url))
     assert all(f"trade {each} " in reasons for each in (2, 3, 4, 5))
     assert "more than 62 bits" in reasons or "can't hold it" in reasons
+
+
+def test_a_damaged_entry_is_a_dead_letter_and_the_others_go_on(
+    tmp_path: Path, proxied: Warehouse, proxy: TcpProxy, database_url: str, lake: Lake, btc: LivePair
+) -> None:
+    async def before() -> None:
+        async with running_sink(tmp_path, lake, proxied, stop_s=0.1) as sink:
+            for each in (1, 2):
+                sink.candles(btc, [candle(each)], EXCHANGE)
+                await sink.committed()
+
+    async def after() -> None:
+        async with running_sink(tmp_path, lake, proxied) as sink:
+            assert await sink.delivered(DEADLINE_S)
+
+    proxy.refuse()
+    run(before)
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as connection, connection:
+        connection.execute("UPDATE rows SET content = x'ff00ff' WHERE seq = 1")
+    proxy.restore()
+    run(after)
+    assert [time for time, _ in stored_candles(database_url, btc.starlistings["1m"])] == [from_ms(NOON_MS + 120_000)]
+    ((channel, reason, payload),) = dead_letters(database_url)
+    assert (channel, payload) == ("candles", "ff00ff")
+    assert "entry 1 of the journal, 1 events, is damaged" in reason
 
 
 def test_the_same_again_changes_nothing(
