@@ -47,7 +47,7 @@ def gap_job(exchange: str, open_exchange: OpenExchange) -> dg.JobDefinition:
     """A job that makes one attempt at the gaps that its configuration lists, all of one exchange."""
 
     @dg.op(
-        name=gap_job_name(exchange),
+        name=gap_op_name(exchange),
         required_resource_keys={PLATFORM},
         pool=pool_name(exchange),
         config_schema={"gaps": [int]},
@@ -67,8 +67,13 @@ def gap_job(exchange: str, open_exchange: OpenExchange) -> dg.JobDefinition:
 
 
 def gap_job_name(exchange: str) -> str:
-    """What the job of an exchange, and its one op, are called."""
+    """What the job of an exchange is called."""
     return identifier("repair_gaps", exchange)
+
+
+def gap_op_name(exchange: str) -> str:
+    """What its one op is called; the names of jobs and ops may not be the same."""
+    return identifier("ask_for_missed", exchange)
 
 
 def gap_sensor(exchanges: Sequence[str], jobs: Mapping[str, dg.JobDefinition], clock: Clock) -> dg.SensorDefinition:
@@ -118,7 +123,7 @@ def _request(exchange: str, gaps: "Sequence[Gap]") -> dg.RunRequest:
     return dg.RunRequest(
         run_key=f"gaps:{exchange}:{ids[0]}-{ids[-1]}:{len(ids)}:{attempts}",
         job_name=gap_job_name(exchange),
-        run_config={"ops": {gap_job_name(exchange): {"config": {"gaps": ids}}}},
+        run_config={"ops": {gap_op_name(exchange): {"config": {"gaps": ids}}}},
         tags={TRIGGER_TAG: GAPS, EXCHANGE_TAG: exchange},
     )
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from market_platform.defs.build import build_defs
-from market_platform.defs.gaps import gap_job_name
+from market_platform.defs.gaps import gap_job_name, gap_op_name
 from market_platform.defs.names import EXCHANGE_TAG, RANGE_END_TAG, RANGE_START_TAG, TRIGGER_TAG
 from market_platform.defs.partition_states import partition_states
 from market_platform.defs.partitions import Partitions
@@ -340,7 +340,7 @@ def test_gaps_of_a_dead_streamer_are_taken_over_soon_a_run_an_exchange(world: Wo
     requests = world.tick("take_over_gaps")
     assert {request.job_name for request in requests} == {gap_job_name("binance"), gap_job_name("oanda")}
     [binance] = [request for request in requests if request.tags[EXCHANGE_TAG] == "binance"]
-    assert len(binance.run_config["ops"][gap_job_name("binance")]["config"]["gaps"]) == 50
+    assert len(binance.run_config["ops"][gap_op_name("binance")]["config"]["gaps"]) == 50
     assert all(world.execute(request).success for request in requests)
     assert sum(gap.state == "open" for gap in world.gaps()) == 10
     [rest] = world.tick("take_over_gaps")

@@ -101,6 +101,22 @@ def test_streamed_pairs_get_external_assets_and_day_files_and_nothing_that_fetch
     assert {each.name for each in definitions.schedules or ()} == {"compact_yesterday", "prune_event_log"}
 
 
+def test_everything_of_streamed_pairs_loads_as_one_repository(settings: Settings) -> None:
+    definitions = build_defs([EURUSD, *LIVE], settings)
+    repository = definitions.get_repository_def()
+    jobs = {job.name for job in repository.get_all_jobs()}
+    assert {"compaction", "repair_gaps_binance", "repair_gaps_oanda", "days"} <= jobs
+    sensors = {each.name: each for each in definitions.sensors or ()}
+    assert set(sensors) == {
+        "repair_partitions",
+        "orphaned_runs",
+        "take_over_gaps",
+        "report_stream_days",
+        "compact_late_parts",
+    }
+    assert all(each.default_status is dg.DefaultSensorStatus.RUNNING for each in sensors.values())
+
+
 def test_adding_streamed_pairs_changes_nothing_of_the_fetched_ones(settings: Settings) -> None:
     alone, together = described(build_defs([EURUSD], settings)), described(build_defs([EURUSD, *LIVE], settings))
     assert {name: each for name, each in together.items() if name.startswith("dukascopy")} == alone
