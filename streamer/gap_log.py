@@ -20,7 +20,7 @@ import structlog
 
 from market_platform.domain.clock import from_ms, to_ms
 from market_platform.domain.errors import WarehouseError
-from market_platform.domain.intervals import bucket_end, parse_interval
+from market_platform.domain.intervals import bucket_end
 from market_platform.domain.live import LivePair
 from market_platform.warehouse.engine import Warehouse
 from market_platform.warehouse.gaps import (
@@ -28,7 +28,8 @@ from market_platform.warehouse.gaps import (
     GapKind,
     GapReason,
     GapRecord,
-    load_last_candle_times,
+    LastCandle,
+    load_last_candles,
     load_unended_gaps,
     record_gaps,
 )
@@ -150,24 +151,33 @@ class GapLog:
                 self._end_left(stream, from_ms(at_ms))
 
     async def last_candle_ends(self, pairs: Sequence[LivePair]) -> Mapping[int, int]:
-        """By pair: when the newest stored candle of its shortest interval ended, in ms; pairs without any are left out.
+        """By pair: until when its candles are known, in ms; pairs without any are left out.
 
-        What came after it is what a starting streamer has missed.
+        That is the end of the newest stored candle of its shortest interval, or the open time of an earlier candle that its
+        exchange was yet to confirm when the streamer ended. What came after it is what a starting streamer has missed.
 
         Raises:
             WarehouseUnavailableError: Postgres does not answer.
         """
-        shortest = {pair.starlistings[pair.intervals[0].name]: pair for pair in pairs if pair.starlistings}
 
-        def read() -> Mapping[int, datetime]:
+        def read() -> Mapping[int, LastCandle]:
             with self._warehouse.connect() as conn:
-                return load_last_candle_times(conn, list(shortest))
+                return load_last_candles(conn, [listed for pair in pairs for listed in pair.starlistings.values()])
 
-        times = await asyncio.to_thread(read)
-        return {
-            shortest[listed].id: bucket_end(to_ms(time), parse_interval(shortest[listed].intervals[0].name))
-            for listed, time in times.items()
-        }
+        last = await asyncio.to_thread(read)
+        ends: dict[int, int] = {}
+        for pair in pairs:
+            known = {
+                each: last[pair.starlistings[each.name]]
+                for each in pair.intervals
+                if pair.starlistings[each.name] in last
+            }
+            if pair.intervals and pair.intervals[0] in known:
+                ends[pair.id] = bucket_end(to_ms(known[pair.intervals[0]].time), pair.intervals[0])
+                if pair.candles_from == "exchange":
+                    waiting = [to_ms(each.unconfirmed) for each in known.values() if each.unconfirmed is not None]
+                    ends[pair.id] = min(ends[pair.id], *waiting) if waiting else ends[pair.id]
+        return ends
 
     async def run(self) -> None:
         """Bring gaps to Postgres as they come, until cancelled."""

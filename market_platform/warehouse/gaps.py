@@ -18,6 +18,7 @@ from typing import Any, Literal
 from psycopg import AsyncConnection
 from sqlalchemy import Connection
 
+from market_platform.domain.ranks import CandleRank
 from market_platform.warehouse.driver import driver_connection
 
 GapKind = Literal["candles", "trades", "quotes", "context"]
@@ -159,7 +160,12 @@ WHERE repaired_at IS NULL AND gap_start < %(until)s AND coalesce(gap_end, gap_st
 """
 _PRUNE = "DELETE FROM gaps WHERE repaired_at < clock_timestamp() - %s"
 _LAST_CANDLES = """
-SELECT listed.id, newest."time" FROM unnest(%s::integer[]) AS listed (id)
+SELECT listed.id, newest."time", (
+    SELECT min(recent."time")
+    FROM (SELECT "time", source FROM candles WHERE starlisting_id = listed.id ORDER BY "time" DESC LIMIT 1000) AS recent
+    WHERE recent.source <= %(streamed)s
+)
+FROM unnest(%(ids)s::integer[]) AS listed (id)
 JOIN LATERAL (
     SELECT "time" FROM candles WHERE starlisting_id = listed.id ORDER BY "time" DESC LIMIT 1
 ) AS newest ON true
@@ -224,10 +230,19 @@ def count_gaps_of_days(conn: Connection, first: date, last: date) -> Mapping[tup
     return counts
 
 
-def load_last_candle_times(conn: Connection, starlisting_ids: Sequence[int]) -> Mapping[int, datetime]:
-    """Open time of each starlisting's newest candle; those without any are left out."""
+@dataclass(frozen=True, slots=True)
+class LastCandle:
+    """Open times of a starlisting's newest candle, and of the first of the newest 1,000 that only a stream has told."""
+
+    time: datetime
+    unconfirmed: datetime | None
+
+
+def load_last_candles(conn: Connection, starlisting_ids: Sequence[int]) -> Mapping[int, LastCandle]:
+    """How far each starlisting's candles go; those without any are left out."""
+    parameters = {"ids": list(starlisting_ids), "streamed": int(CandleRank.LIVE_STREAM)}
     with driver_connection(conn).cursor() as cursor:
-        return dict(cursor.execute(_LAST_CANDLES, (list(starlisting_ids),)).fetchall())
+        return {row[0]: LastCandle(*row[1:]) for row in cursor.execute(_LAST_CANDLES, parameters)}
 
 
 def prune_gaps(conn: Connection, repaired_before: timedelta) -> int:

@@ -11,11 +11,13 @@ import pytest
 
 from market_platform.domain.clock import to_ms
 from market_platform.domain.live import LivePair
+from market_platform.domain.ranks import CandleRank
+from market_platform.warehouse.candles import CandleWrite, write_candle_days
 from market_platform.warehouse.engine import Warehouse, create_warehouse
 from market_platform.warehouse.gaps import Gap, GapFilter, list_gaps
 from market_platform_tests.fixtures.ports import free_port
 from market_platform_tests.fixtures.reference import synced_pair
-from market_platform_tests.fixtures.stored_candles import hours, store
+from market_platform_tests.fixtures.stored_candles import frame, hours, store
 from streamer.gap_log import GapLog
 
 START = to_ms(datetime(2024, 3, 4, 12, tzinfo=UTC))
@@ -259,3 +261,22 @@ def test_the_start_of_a_start_up_gap_is_the_end_of_the_newest_candle(
     store(warehouse, row, "1m", date(2024, 3, 4), hours(datetime(2024, 3, 4, 11, 59, tzinfo=UTC), 1))
     ends = asyncio.run(make().last_candle_ends([pair, other]))
     assert ends == {pair.id: START}
+
+
+def test_a_candle_that_its_exchange_was_yet_to_confirm_is_asked_for_again(
+    warehouse: Warehouse, pair: LivePair, make: Callable[[], GapLog]
+) -> None:
+    row = synced_pair(warehouse, "oanda")
+    store(warehouse, row, "1m", date(2024, 3, 4), hours(datetime(2024, 3, 4, 11, 59, tzinfo=UTC), 1))
+    unconfirmed = datetime(2024, 3, 4, 11, tzinfo=UTC)
+    write = CandleWrite(
+        row.starlistings["1h"],
+        date(2024, 3, 4),
+        frame(hours(unconfirmed, 1)),
+        None,
+        CandleRank.LIVE_STREAM,
+        replace=False,
+    )
+    with warehouse.begin() as conn:
+        write_candle_days(conn, [write], run_id="test", code_version="1")
+    assert asyncio.run(make().last_candle_ends([pair])) == {pair.id: to_ms(unconfirmed)}

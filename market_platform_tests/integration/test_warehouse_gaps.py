@@ -24,9 +24,10 @@ from market_platform.warehouse.gaps import (
     Gap,
     GapFilter,
     GapRecord,
+    LastCandle,
     count_gaps_of_days,
     list_gaps,
-    load_last_candle_times,
+    load_last_candles,
     load_open_gap_counts,
     load_unended_gaps,
     prune_gaps,
@@ -244,6 +245,6 @@ def test_gaps_repaired_long_ago_are_pruned_and_nothing_else(warehouse: Warehouse
 def test_the_newest_candle_of_each_starlisting(warehouse: Warehouse, pair: PairRow) -> None:
     store(warehouse, pair, "1h", date(2024, 3, 4), hours(datetime(2024, 3, 4, tzinfo=UTC), 5))
     with warehouse.connect() as conn:
-        assert load_last_candle_times(conn, list(pair.starlistings.values())) == {
-            pair.starlistings["1h"]: datetime(2024, 3, 4, 4, tzinfo=UTC)
+        assert load_last_candles(conn, list(pair.starlistings.values())) == {
+            pair.starlistings["1h"]: LastCandle(datetime(2024, 3, 4, 4, tzinfo=UTC), None)
         }
