@@ -30,7 +30,7 @@ from streamer.health import Health
 from streamer.http import serve
 from streamer.journal_sink import JournalConfig, JournalSink
 from streamer.metrics import StreamerMetrics
-from streamer.pairs import Pairs
+from streamer.pairs import PAIRS_FILE, Pairs
 from streamer.repair import Repairer
 from streamer.supervisor import ExchangeSupervisor
 from streamer.times import Times
@@ -53,6 +53,7 @@ class StreamerApp:
         self._refused: dict[str, str] = {}
         self._supervisors: dict[str, ExchangeSupervisor] = {}
         self._repairers: dict[str, Repairer] = {}
+        self._health: Health | None = None
 
     def stop(self) -> None:
         """Ask it to stop."""
@@ -82,6 +83,8 @@ class StreamerApp:
                 await self._stream(stack, platform, sink, gaps, wanted)
             finally:
                 await sink.stop()
+                if self._health is not None:
+                    await self._health.say_goodbye(platform.warehouse)
         log.info("streamer has stopped")
 
     async def _stream(
@@ -90,8 +93,11 @@ class StreamerApp:
         settings, warehouse = self._settings, platform.warehouse
         bus = Bus(self._url, settings.database_timeout_s)
         bus.sources.append(lambda: (tick for each in self.supervisors() for tick in each.router.ticks()))
-        pairs = Pairs(warehouse, gaps, wanted, self._spell, settings.database_timeout_s)
+        pairs = Pairs(
+            warehouse, gaps, wanted, self._spell, settings.database_timeout_s, settings.journal_dir / PAIRS_FILE
+        )
         health = Health(sink, self.supervisors, lambda: self._alarms(pairs, gaps), self._open_gaps, self._times.now())
+        self._health = health
         metrics = StreamerMetrics(health, self.supervisors, bus)
         address = serve(settings.streamer_metrics_host, settings.streamer_metrics_port, health.document, metrics.render)
         self.port = await stack.enter_async_context(address)
@@ -110,7 +116,6 @@ class StreamerApp:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GAPS_S):
                 await gaps.flush()
-        await health.say_goodbye(warehouse)
 
     async def _streaming(
         self,
@@ -136,7 +141,11 @@ class StreamerApp:
                 for code in {pair.exchange for pair in loaded} | set(self._supervisors):
                     supervisor = self._supervisors.get(code)
                     if supervisor is None:
-                        supervisor = await self._supervise(stack, code, platform, sink, keeper, bus, pairs)
+                        try:
+                            supervisor = await self._supervise(stack, code, platform, sink, keeper, bus, pairs)
+                        except ConfigError as error:
+                            self._refuse(code, error)
+                            continue
                         group.create_task(supervisor.run(), name=code)
                         group.create_task(self._repairers[code].run(), name=f"{code} repair")
                     supervisor.set_pairs([pair for pair in loaded if pair.exchange == code])
@@ -189,11 +198,14 @@ class StreamerApp:
             try:
                 self._exchanges[exchange] = live_exchange(exchange, self._settings, self._times.clock)
             except ConfigError as error:
-                if self._refused.get(exchange) != str(error):
-                    log.warning("exchange is left out", exchange=exchange, reason=str(error))
-                self._refused[exchange] = str(error)
+                self._refuse(exchange, error)
                 return None
         return self._exchanges[exchange].dialect.wire_symbol(coin, quote, market_type)
+
+    def _refuse(self, exchange: str, error: ConfigError) -> None:
+        if self._refused.get(exchange) != str(error):
+            log.warning("exchange is left out", exchange=exchange, reason=str(error))
+        self._refused[exchange] = str(error)
 
     def _alarms(self, pairs: Pairs, gaps: GapLog) -> list[str]:
         found = [f"{exchange} is left out: {reason}" for exchange, reason in self._refused.items()]

@@ -30,6 +30,7 @@ _BATCH = 256
 _SETTLE_S = 5.0
 _LOOK_S = 0.5
 _ROUTES = 100_000
+_ERRORS_S = 10.0
 
 log = structlog.get_logger("streamer")
 
@@ -100,6 +101,7 @@ class Connection:
         self._outbox: asyncio.Queue[str] = asyncio.Queue()
         self._limiter = AsyncLimiter(1, 1 / dialect.limits.messages_per_s)
         self._settling = _Settling()
+        self._silent_until = 0.0
 
     @property
     def subscriptions(self) -> list[Subscription]:
@@ -258,7 +260,8 @@ class Connection:
             self._settling.answers += 1
         elif control.kind == "shutdown":
             self._receiver.leaving(self)
-        elif control.kind == "error":
+        elif control.kind == "error" and self._times.monotonic() >= self._silent_until:
+            self._silent_until = self._times.monotonic() + _ERRORS_S
             log.warning(
                 "the exchange refused", exchange=self.dialect.exchange, connection=self.plan.name, text=control.text
             )

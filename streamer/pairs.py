@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
+import msgspec
 import structlog
 
 from market_platform.domain.errors import ConfigError, WarehouseError
@@ -18,6 +20,7 @@ from market_platform.warehouse.live_bus import listen
 from market_platform.warehouse.live_pairs import load_live_pairs
 from streamer.gap_log import GapLog
 
+PAIRS_FILE = "pairs.json"
 POLL_S = 15.0
 _RETRY_S = 2.0
 _TOGETHER_S = 0.3
@@ -28,11 +31,25 @@ WireSymbol = Callable[[str, str, str, str], str | None]
 OnPairs = Callable[[Sequence[LivePair]], None]
 
 
+class _Remembered(msgspec.Struct, frozen=True):
+    pair: LivePair
+    until_ms: int | None
+
+
 class Pairs:
-    """The pairs of some exchanges. `known_until` says until when candles of a pair are stored."""
+    """The pairs of some exchanges. `known_until` says until when candles of a pair are stored.
+
+    They are in `file`, too, for a start without Postgres.
+    """
 
     def __init__(
-        self, warehouse: Warehouse, gaps: GapLog, exchanges: Sequence[str], wire: WireSymbol, timeout_s: float
+        self,
+        warehouse: Warehouse,
+        gaps: GapLog,
+        exchanges: Sequence[str],
+        wire: WireSymbol,
+        timeout_s: float,
+        file: Path,
     ) -> None:
         self.loaded = asyncio.Event()
         self.problem: str | None = "the pairs are not known yet"
@@ -45,6 +62,7 @@ class Pairs:
         self._until: dict[int, int] = {}
         self._pairs: list[LivePair] = []
         self._refused: set[str] = set()
+        self._file = file
 
     def known_until(self, pair: LivePair) -> int | None:
         """When the newest stored candle of the pair ended as the pair was loaded, in ms; None when there was none."""
@@ -71,14 +89,49 @@ class Pairs:
             if self.problem != str(error):
                 log.warning("pairs can't be read", reason=str(error))
             self.problem = str(error)
+            if not self.loaded.is_set():
+                await self._recall(on_pairs)
             return False
         self._until.update(until)
         self.problem = None
         if pairs != self._pairs or not self.loaded.is_set():
             self._pairs = pairs
             on_pairs(pairs)
+            await asyncio.to_thread(self._remember, pairs)
         self.loaded.set()
         return True
+
+    async def _recall(self, on_pairs: OnPairs) -> None:
+        """Postgres is away as we start: go on with the pairs that were streamed last."""
+        remembered = await asyncio.to_thread(self._read)
+        known = [each for each in remembered if self._spell_of(each.pair) == each.pair.wire]
+        if not known:
+            return
+        self._until = {each.pair.id: each.until_ms for each in known if each.until_ms is not None}
+        self._pairs = [each.pair for each in known]
+        log.warning("pairs are those of last time", pairs=len(known))
+        on_pairs(self._pairs)
+        self.loaded.set()
+
+    def _remember(self, pairs: Sequence[LivePair]) -> None:
+        content = msgspec.json.encode([_Remembered(pair, self._until.get(pair.id)) for pair in pairs])
+        try:
+            beside = self._file.with_suffix(".tmp")
+            beside.write_bytes(content)
+            beside.replace(self._file)
+        except OSError as error:
+            log.warning("pairs can't be remembered", reason=str(error))
+
+    def _read(self) -> list[_Remembered]:
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=list[_Remembered])
+        except (OSError, msgspec.MsgspecError):
+            return []
+
+    def _spell_of(self, pair: LivePair) -> str | None:
+        if pair.exchange not in self._exchanges:
+            return None
+        return self._spell(pair.exchange, pair.coin, pair.quote, pair.market_type)
 
     def _load(self) -> list[LivePair]:
         with self._warehouse.connect() as conn:

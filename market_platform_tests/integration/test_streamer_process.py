@@ -168,6 +168,22 @@ def test_it_starts_without_postgres_and_says_so(tmp_path: Path, replay: RunningR
         assert running.stop(signal.SIGINT) == 0, running.log.read_text()
 
 
+@pytest.mark.slow
+def test_without_postgres_it_goes_on_with_the_pairs_of_last_time(
+    tmp_path: Path, database_url: str, replay: RunningReplay
+) -> None:
+    sync(database_url, STARLISTINGS)
+    with streamer(tmp_path, database_url, replay, REPLAY_SPEED="20") as running:
+        eventually(lambda: running.healthy("binance", "hyperliquid"))
+        assert running.stop() == 0
+    nowhere = f"postgresql://nobody@127.0.0.1:{free_port()}/market"
+    with streamer(tmp_path, nowhere, replay, REPLAY_SPEED="20", STREAM_STOP_S="0.5") as running:
+        eventually(lambda: running.health().get("exchanges", {}).get("binance", {}).get("delivering"))
+        before = running.health()["journal_rows"]
+        eventually(lambda: running.health()["journal_rows"] > before)
+        assert running.stop() == 0, running.log.read_text()
+
+
 def test_what_keeps_it_from_starting_is_one_clear_message(
     tmp_path: Path, database_url: str, replay: RunningReplay
 ) -> None:
