@@ -16,7 +16,9 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from websockets.exceptions import ConnectionClosed
 
+from market_platform_tests.fixtures.live_replay import listen, read_until
 from market_platform_tests.recordings import PROJECT_ROOT
 
 MODULE = [sys.executable, "-m", "market_platform.replay"]
@@ -92,6 +94,31 @@ def test_a_request_that_hangs_does_not_keep_it_from_stopping(tmp_path: Path) -> 
             said, _ = process.communicate(timeout=8)
         assert process.returncode == 0
         assert "Traceback" not in said
+
+
+def test_open_streams_do_not_keep_it_from_stopping_and_are_closed(tmp_path: Path) -> None:
+    port = free_port()
+    root = f"127.0.0.1:{port}"
+    prices = f"http://{root}/oanda/v3/accounts/1/pricing/stream?instruments=EUR_USD"
+    with started(MODULE, tmp_path, REPLAY_PORT=str(port), REPLAY_SPEED="10") as process:
+        wait_until_up(port, process)
+        assert httpx.get(f"http://{root}/healthz").json()["live"]["speed"] == 10
+        with (
+            listen(f"ws://{root}/binance/spot/stream?streams=btcusdt@aggTrade") as trades,
+            listen(f"ws://{root}/hyperliquid/ws") as silent,
+            httpx.stream("GET", prices, headers={"authorization": "Bearer any"}) as quotes,
+        ):
+            lines = quotes.iter_lines()
+            assert next(lines)
+            read_until(trades, any)
+            httpx.post(f"http://{root}/_faults", json={"match": "hyperliquid", "kind": "half_open"})
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)
+            assert process.returncode == 0
+            assert [line for line in lines if "HEARTBEAT" not in line and "PRICE" not in line] == []
+            for socket in (trades, silent):
+                with pytest.raises(ConnectionClosed):
+                    read_until(socket, lambda _: False)
 
 
 def test_a_port_that_is_taken_is_a_clear_message(tmp_path: Path) -> None:
