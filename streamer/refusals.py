@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import structlog
@@ -10,6 +11,7 @@ from streamer.times import Times
 
 _EVERY_S = 60.0
 _REASONS = 100
+_NUMBER = re.compile(r"\d+")
 
 log = structlog.get_logger("streamer")
 
@@ -25,7 +27,8 @@ class Refusals:
         self._told_at: dict[str, float] = {}
 
     def note(self, reason: str) -> None:
-        """One more; a reason that was never told is told at once."""
+        """One more; a reason that was never told is told at once. Reasons that differ in numbers only are one."""
+        reason = _NUMBER.sub("#", reason)
         if reason not in self.total and len(self.total) >= _REASONS:
             reason = "other reasons"
         self.total[reason] += 1
