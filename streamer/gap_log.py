@@ -13,7 +13,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -39,6 +39,7 @@ log = structlog.get_logger("streamer")
 
 _RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 _BATCH = 500
+_MS = timedelta(milliseconds=1)
 _SPARE_LINES = 1_000
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -107,11 +108,15 @@ class GapLog:
         """Note that the pair's stream misses something since `start_ms`; the key to end it with is returned.
 
         `interval` None means candles of all its intervals; `first_id` and `last_id` are those of missed trades, where known.
-        The same gap again is the same key.
+        The same gap again is the same key, until it ended; then it is another one.
         """
         gap = GapRecord(pair.id, kind, from_ms(start_ms), reason, interval, None, first_id, last_id, detail)
         key = _key(gap)
         kept = self._kept.get(key)
+        while kept is not None and kept.gap.end is not None:  # an earlier one of the same start that is over
+            gap = replace(gap, start=gap.start + _MS)
+            key = _key(gap)
+            kept = self._kept.get(key)
         if kept is None:
             self._keep(key, _Kept(gap))
             self._bound()

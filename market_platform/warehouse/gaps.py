@@ -4,7 +4,8 @@ Belongs here: what a gap is, recording gaps, listing and counting them. Does not
 (gap_repairs.py), when a stream has a gap (streamer/), how it is repaired (pipeline/gap_repair.py).
 
 A gap is the same gap when pair, kind, interval, start, reason and first id are the same: recording it again merges, so that a
-streamer may write what it knows as often as it likes. A row that was repaired or given up is never opened again by that.
+streamer may write what it knows as often as it likes. A row that was repaired or given up is never opened again by that; one
+that says that the stream was away for longer than the repaired row is another gap.
 """
 
 from __future__ import annotations
@@ -120,7 +121,9 @@ trading_pair_id = %(pair)s AND kind = %(kind)s AND "interval" IS NOT DISTINCT FR
 AND reason = %(reason)s AND first_id IS NOT DISTINCT FROM %(first_id)s
 """
 _MERGE = f"""
-WITH same AS (SELECT id FROM gaps WHERE {_SAME}), merged AS (
+WITH same AS (
+    SELECT id FROM gaps WHERE {_SAME} AND ({OPEN} OR gap_end >= %(end)s::timestamptz)
+), merged AS (
     UPDATE gaps SET gap_end = greatest(gap_end, gap_start, %(end)s::timestamptz),
         last_id = greatest(last_id, %(last_id)s::bigint),
         detail = CASE WHEN %(detail)s = '' THEN detail ELSE %(detail)s END

@@ -88,6 +88,24 @@ def test_the_same_gap_twice_is_one(warehouse: Warehouse, pair: LivePair, make: C
     assert len(stored(warehouse)) == 1
 
 
+def test_a_second_disconnect_since_the_same_start_is_another_gap(
+    warehouse: Warehouse, pair: LivePair, make: Callable[[], GapLog]
+) -> None:
+    gaps = make()
+    first = gaps.open(pair, "candles", START, "disconnect")
+    gaps.end(first, START + 10_000)
+    second = gaps.open(pair, "candles", START, "disconnect")
+    assert second != first
+    flush(gaps)
+    assert [ms(gap.end) for gap in stored(warehouse)] == [START + 10_000, None]
+    gaps.end(second, START + 180_000)
+    third = gaps.open(pair, "candles", START, "disconnect")
+    gaps.end(third, START + 190_000)
+    flush(gaps)
+    ends = [ms(gap.end) for gap in stored(warehouse)]
+    assert ends == [START + 190_000, START + 180_000], "the first row is still open, and grows"
+
+
 def test_a_gap_in_which_no_trade_was_missed_is_closed_at_once(
     warehouse: Warehouse, pair: LivePair, make: Callable[[], GapLog]
 ) -> None:

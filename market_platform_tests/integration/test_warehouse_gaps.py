@@ -94,8 +94,22 @@ def test_a_repaired_gap_is_not_opened_again_by_recording_it(warehouse: Warehouse
     (gap,) = written(warehouse, record(pair))
     with warehouse.begin() as conn:
         close_gap(conn, gap.id, 60, note="of REST", run_id="run-1")
-    (gap,) = written(warehouse, record(pair, end=END + timedelta(hours=1)))
+    (gap,) = written(warehouse, record(pair), record(pair, end=END - timedelta(minutes=1)))
     assert (gap.state, gap.end, gap.repaired_rows, gap.detail, gap.run_id) == ("repaired", END, 60, "of REST", "run-1")
+
+
+def test_a_longer_absence_since_the_same_start_is_another_gap_once_the_first_is_repaired(
+    warehouse: Warehouse, pair: PairRow
+) -> None:
+    (gap,) = written(warehouse, record(pair))
+    with warehouse.begin() as conn:
+        close_gap(conn, gap.id, 60)
+    _, away = written(warehouse, record(pair, end=None))
+    assert (away.state, away.end) == ("open", None)
+    later = END + timedelta(hours=1)
+    _, away = written(warehouse, record(pair, end=later))
+    assert (away.state, away.end) == ("open", later)
+    assert len(written(warehouse, record(pair))) == 2, "the first one again is known"
 
 
 def test_only_ended_gaps_of_the_exchange_are_due_newest_first(warehouse: Warehouse, pair: PairRow) -> None:
