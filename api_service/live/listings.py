@@ -15,6 +15,7 @@ import orjson
 from api_service.database import Database
 from api_service.live.errors import ActionError
 from api_service.live.sharing import SingleFlight
+from market_platform.domain.errors import WarehouseUnavailableError
 from market_platform.warehouse.starlisting_queries import StarlistingRow, load_starlistings
 
 LONGEST_AGE_S = 30.0
@@ -131,8 +132,13 @@ class Listings:
         return symbol.strip().upper().translate({ord(each): None for each in "/_-"})
 
     async def _refresh(self) -> None:
-        if monotonic() >= self._good_until:
+        if monotonic() < self._good_until:
+            return
+        try:
             await self._reading.result()
+        except WarehouseUnavailableError:
+            if not self._by_id:
+                raise  # what was read before is believed until Postgres answers
 
     async def _read(self) -> None:
         changes, now = self._changes, monotonic()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -37,10 +37,26 @@ MAX_SUBSCRIPTIONS = 1000
 
 @dataclass(eq=False, slots=True)
 class Subscription:
-    """A starlisting that the client follows; `history` is how many rows it gets whenever it begins anew."""
+    """A starlisting that the client follows, and how far it is.
+
+    `history` is how many rows it gets whenever it begins anew. `at` is the number of the last change it has, None before its
+    history; `is_ours` when that came from us, not from the client. Its history has to be of `at_least` or later.
+    """
 
     listing: Listing
     history: int
+    at: int | None
+    is_ours: bool
+    at_least: int = 0
+
+    def reach(self, seq: int) -> None:
+        """The client has everything up to `seq`."""
+        self.at, self.is_ours = seq, True
+
+    def rewind(self, seq: int) -> None:
+        """The client was told that everything up to `seq` has to be read anew."""
+        self.at, self.is_ours = (None if self.history else seq), True
+        self.at_least = seq
 
 
 class Session:
@@ -89,20 +105,33 @@ class Session:
         ids = list(dict.fromkeys(action.starlisting_ids))
         listings = await self._services.listings.by_id(ids)
         self._check_room(len(self._subscriptions.keys() | set(ids)) + len(self._candles) + len(self._ticks))
-        await self._hub.open(listings)
+        begins = await self._numbers(listings) if not action.history else {}
         for each in listings:
             self._drop(each.id)
-            self._subscriptions[each.id] = Subscription(each, action.history)
-        self._outbox.send(success_frame(f"Subscribed to {len(ids)} starlisting(s)", starlisting_ids=ids))
-        left = list(ids)
+            since = action.since.get(each.id)
+            known = since is None and each.id in begins
+            at = begins[each.id] if known else since
+            self._subscriptions[each.id] = Subscription(each, action.history, at, is_ours=known)
+        told: dict[str, Any] = {"starlisting_ids": ids}
+        if begins:
+            told["seq"] = {str(each): seq for each, seq in begins.items() if each not in action.since}
+        self._outbox.send(success_frame(f"Subscribed to {len(ids)} starlisting(s)", **told))
+        left = [self._subscriptions[each] for each in ids]
         try:
             while left:
-                await self._begin(self._subscriptions[left[0]], action.since.get(left[0]))
+                await self._begin(left[0])
                 left.pop(0)
         except AWAY:
-            for starlisting_id in left:
-                self._drop(starlisting_id)
-            raise
+            for subscription in left:
+                self._begin_later(subscription)
+
+    async def _numbers(self, listings: Sequence[Listing]) -> dict[int, int]:
+        """Where each starlisting is now; nothing while Postgres can't be asked."""
+        try:
+            topics = await self._hub.open(listings)
+        except AWAY:
+            return {}
+        return {each.listing.id: each.seq for each in topics if each.seq is not None}
 
     def _unsubscribe(self, action: Unsubscribe) -> None:
         ids = list(dict.fromkeys(action.starlisting_ids))
@@ -146,44 +175,48 @@ class Session:
         told = {"broker": broker, "symbols": symbols, "types": action.types}
         self._outbox.send(success_frame(f"Unsubscribed from {len(symbols)} symbol(s)", **told))
 
-    async def _begin(self, subscription: Subscription, since: int | None, at_least: int = 0) -> None:
-        """Bring the client to a number, by history or by what changed since, and let it join the topic there."""
-        [topic] = await self._hub.open([subscription.listing])
-        assert topic.seq is not None
-        if since is None:
-            at = await self._send_history(topic, subscription, at_least)
-        elif since > topic.seq:  # from our future: given by Postgres a moment ago, or never
-            at = await self._send_changes(topic, subscription, since)
-        else:
-            at = since
+    async def _begin(self, subscription: Subscription) -> None:
+        """Bring the client to a number, by history or by what changed since, and let it join the topic there.
+
+        Raises:
+            WarehouseUnavailableError: Postgres can't be asked; call it again, and it goes on where it was.
+            ClientGoneError: nobody is there.
+        """
         reader = Reader(self._outbox, partial(self._restart, subscription))
-        while True:
+        while self._follows(subscription):
             await self._outbox.ready()
             [topic] = await self._hub.open([subscription.listing])
-            if not self._follows(subscription) or topic.join(reader, at):
+            at = subscription.at
+            if at is None:
+                subscription.reach(await self._send_history(topic, subscription))
+            elif not subscription.is_ours and at > (topic.seq or 0):  # given by Postgres a moment ago, or never
+                await self._send_changes(topic, subscription, at)
+            elif self._follows(subscription) and topic.join(reader, at):
                 return
-            reached = await self._send_changes(topic, subscription, at)
-            if reached == at:
-                await asyncio.sleep(0.1)  # the topic is about to hear of another numbering
-            at = reached
+            else:
+                await self._send_changes(topic, subscription, at)
+                if subscription.at == at:
+                    await asyncio.sleep(0.1)  # the topic is about to hear of another numbering
 
-    async def _send_changes(self, topic: Topic, subscription: Subscription, since: int) -> int:
-        """Send what changed after `since`, or a resync and history; returns the number the client is at then."""
-        missed = await self._hub.missed(topic, since)
+    async def _send_changes(self, topic: Topic, subscription: Subscription, at: int) -> None:
+        """Send what changed after `at`, or a resync."""
+        missed = await self._hub.missed(topic, at)
+        if not self._follows(subscription):
+            return
         if missed.pieces is None:
-            if self._follows(subscription):
-                self._outbox.send(resync_frame(topic.listing.id, missed.seq))
-                self._services.metrics.resyncs.inc()
-            return await self._send_history(topic, subscription, missed.seq)
+            self._outbox.send(resync_frame(topic.listing.id, missed.seq))
+            self._services.metrics.resyncs.inc()
+            subscription.rewind(missed.seq)
+            return
         for piece in missed.pieces:
             await self._send_piece(subscription, piece)
-        return missed.seq
+        subscription.reach(missed.seq)
 
-    async def _send_history(self, topic: Topic, subscription: Subscription, at_least: int) -> int:
+    async def _send_history(self, topic: Topic, subscription: Subscription) -> int:
         """Send the newest rows, if the client wants any; returns the number they are of."""
         if not subscription.history:
-            return max(at_least, topic.seq or 0)
-        history = await self._hub.history(topic, subscription.history, at_least)
+            return max(subscription.at_least, topic.seq or 0)
+        history = await self._hub.history(topic, subscription.history, subscription.at_least)
         for frame in history.frames:
             await self._send_piece(subscription, frame)
         return history.seq
@@ -196,16 +229,20 @@ class Session:
 
     def _restart(self, subscription: Subscription, seq: int) -> None:
         """The topic let us go at `seq`: begin anew there."""
-        task = asyncio.create_task(self._begin_again(subscription, seq))
+        subscription.rewind(seq)
+        self._begin_later(subscription)
+
+    def _begin_later(self, subscription: Subscription) -> None:
+        task = asyncio.create_task(self._keep_beginning(subscription))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _begin_again(self, subscription: Subscription, seq: int) -> None:
+    async def _keep_beginning(self, subscription: Subscription) -> None:
         while self._follows(subscription):
             try:
-                await self._begin(subscription, None, seq)
+                await self._begin(subscription)
             except AWAY:
-                await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311
+                await asyncio.sleep(random.uniform(0.2, 1.5))  # noqa: S311
             except ClientGoneError:
                 return
             else:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import struct
 from collections.abc import Iterator
-from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -79,6 +78,16 @@ WRONG = [
     ('{"action":"auth"}', "validation_error", "auth"),
 ]
 """A message, the code it is answered with, and a word of the answer."""
+
+
+@pytest.fixture
+def proxy(market: LiveMarket) -> Iterator[TcpProxy]:
+    parts = urlsplit(market.database_url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    made = TcpProxy(parts.hostname, parts.port)
+    yield made
+    made.close()
 
 
 async def test_what_is_wrong_is_said_and_changes_nothing(market: LiveMarket, api: ApiServer) -> None:
@@ -172,34 +181,38 @@ async def test_a_client_may_close_in_the_middle_of_its_history(market: LiveMarke
         await asyncio.to_thread(wait_for, lambda: api.sample("market_ws_clients") == 0)
 
 
-async def test_without_postgres_a_client_is_told_and_may_ask_again(market: LiveMarket) -> None:
-    proxy = _proxy(market)
-    request: dict[str, Any] = {
-        "action": "subscribe",
-        "starlisting_ids": [market.id(market.btc)],
-        "history": 5,
-    }
-    try:
-        with ApiServer(proxy.url(market.database_url), database_timeout_s=1.0) as api:
-            market.wait_until_heard(api.url)
-            market.candles(market.btc, 5)
-            async with connected(api.url) as client:
-                proxy.refuse()
-                await client.say(**request)
-                error = await client.until(type="error")
-                assert error["code"] == "internal_error"
-                proxy.restore()
-                while True:
-                    await client.say(**request)
-                    answer = await client.next()
-                    if answer["type"] == "success":
-                        answer = await client.next()
-                    if answer["type"] == "historical":
-                        break
-                    await asyncio.sleep(0.1)
-                assert answer["count"] == 5
-    finally:
-        proxy.close()
+async def test_a_client_that_comes_while_postgres_is_away_begins_when_it_is_back(
+    market: LiveMarket, proxy: TcpProxy
+) -> None:
+    one, other = market.id(market.btc), market.id(market.eth)
+    with ApiServer(proxy.url(market.database_url), database_timeout_s=0.5) as api:
+        market.wait_until_heard(api.url)
+        market.candles(market.btc, 5)
+        async with connected(api.url) as client, connected(api.url) as resuming:
+            proxy.refuse()
+            await client.say(action="subscribe", starlisting_ids=[one, other], history=5)
+            assert (await client.next())["type"] == "success"
+            await resuming.say(action="subscribe", starlisting_ids=[one], since={str(one): 2})
+            assert (await resuming.next())["type"] == "success"
+            proxy.restore()
+            assert (await client.next())["count"] == 5
+            assert [(await resuming.next())["seq"] for _ in range(3)] == [3, 4, 5]
+            assert (await client.next())["starlisting_id"] == other
+            market.candles(market.btc)
+            assert ((await client.next())["seq"], (await resuming.next())["seq"]) == (6, 6)
+
+
+async def test_a_client_of_an_api_that_never_saw_postgres_is_told_to_ask_again(
+    market: LiveMarket, proxy: TcpProxy
+) -> None:
+    proxy.refuse()
+    with ApiServer(proxy.url(market.database_url), database_timeout_s=0.5) as api:
+        async with connected(api.url) as client:
+            await client.say(action="subscribe", starlisting_ids=[market.id(market.btc)])
+            assert (await client.next())["code"] == "internal_error"
+        async with connected(api.url, "/ws/BTCUSDT", greeted=False) as chart:
+            assert (await chart.next())["code"] == "internal_error"
+            assert await chart.closed() == (1013, "try again later")
 
 
 async def test_a_stopping_server_closes_with_1012(market: LiveMarket) -> None:
@@ -216,8 +229,3 @@ async def test_an_ordinary_server_is_refused_in_words(market: LiveMarket) -> Non
         answer = api.http.get("/ws")
         assert answer.status_code == 404
         assert answer.json()["code"] == "not_found"
-
-
-def _proxy(market: LiveMarket) -> TcpProxy:
-    host, _, port = market.database_url.rpartition("@")[2].partition("/")[0].partition(":")
-    return TcpProxy(socket.gethostbyname(host), int(port))

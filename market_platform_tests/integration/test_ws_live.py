@@ -224,6 +224,16 @@ async def test_more_changes_than_can_be_told_one_by_one_are_a_resync(market: Liv
         )
 
 
+async def test_without_a_history_the_answer_says_where_the_numbers_begin(market: LiveMarket, api: ApiServer) -> None:
+    one, other = market.id(market.btc), market.id(market.eth)
+    market.candles(market.btc, 3)
+    async with connected(api.url) as client:
+        await client.say(action="subscribe", starlisting_ids=[one, other], since={str(other): 0})
+        assert (await client.next())["seq"] == {str(one): 3}
+        market.candles(market.btc)
+        assert (await client.next())["seq"] == 4
+
+
 async def test_unsubscribing_ends_the_messages(market: LiveMarket, api: ApiServer) -> None:
     one, other = market.id(market.btc), market.id(market.eth)
     async with connected(api.url) as client:
