@@ -58,9 +58,8 @@ class GapFile:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab", buffering=0)
-        self._file.write(
-            b"\n" + _encode(_Line(key, gap)) + b"\n"
-        )  # a line cut short by an earlier end stays one of its own
+        # begins with a line's end, too: what a power loss cut short stays a line of its own
+        self._file.write(b"\n" + _encode(_Line(key, gap)) + b"\n")
         self.lines += 1
 
     def rewrite(self, gaps: Mapping[str, GapRecord]) -> None:
@@ -69,7 +68,12 @@ class GapFile:
         Raises:
             OSError: the disk takes nothing; the file is as it was.
         """
-        if not gaps and not self.lines:
+        if not gaps:
+            if self.lines:
+                self.close()
+                # not synced: what comes back after a power loss is recorded again, which is harmless
+                os.truncate(self.path, 0)
+                self.lines = 0
             return
         new = self.path.with_suffix(".new")
         self.path.parent.mkdir(parents=True, exist_ok=True)
