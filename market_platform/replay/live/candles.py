@@ -80,7 +80,7 @@ class CandleBook:
 
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
-        self._hours: BoundedCache[int, list[Bar]] = BoundedCache(72, lambda _: 1)
+        self._hours: BoundedCache[int, list[Bar]] = BoundedCache(36, lambda _: 1)
         self._sums: BoundedCache[int, Bar] = BoundedCache(4_096, lambda _: 1)
 
     def until(self, open_ms: int, end_ms: int, until_ms: int) -> Bar:

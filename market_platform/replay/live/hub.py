@@ -11,6 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+import structlog
+
 from market_platform.replay.live.candles import CandleBook
 from market_platform.replay.live.feed import Feed, Slice
 from market_platform.replay.live.outlet import Outlet
@@ -51,6 +53,7 @@ class Hub:
         if self._task is None or self._task.done():
             self._at_ms = self.world.clock.now_ms()
             self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task.add_done_callback(_report)
 
     def close(self, outlet: Outlet) -> None:
         """Forget an outlet and all its subscriptions."""
@@ -125,6 +128,13 @@ class Hub:
             if wrap not in wrapped:
                 wrapped[wrap] = wrap(messages)
             outlet.put(line.feed.name, wrapped[wrap])
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """A pump that broke must not look like a market without trades."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        structlog.get_logger("market_platform.replay").error("the streams' pump broke", exc_info=error)
 
 
 _NOTHING = Minute(0, [], [], [], [])

@@ -19,7 +19,7 @@ from market_platform.replay.live.noise import Ints, PricePath, key, units, words
 MINUTE_MS = 60_000
 _DAY = 1440
 _ORIGIN = 1_577_836_800 // 60
-_KEPT_MINUTES = 1_024
+_KEPT_MINUTES = 32
 
 
 @dataclass(frozen=True, slots=True)
