@@ -9,6 +9,7 @@ transaction, so the disk's slowness makes groups larger, not the line longer. Wh
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 import time
@@ -289,5 +290,7 @@ class Journal:
         if now < self._next_vacuum:
             return
         self._next_vacuum = now + _VACUUM_S
-        if connection.execute("PRAGMA freelist_count").fetchone()[0] > 2 * _VACUUM_PAGES:
-            connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+        with contextlib.suppress(sqlite3.Error):  # it is only tidying up
+            if connection.execute("PRAGMA freelist_count").fetchone()[0] <= 2 * _VACUUM_PAGES:
+                return
+            connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")  # execute frees only one page

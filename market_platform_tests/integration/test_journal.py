@@ -104,6 +104,20 @@ def test_nothing_committed_is_kept_in_memory(folder: Path) -> None:
         assert opened.journal._next.count == 0
 
 
+def test_room_that_an_outage_took_goes_back_to_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "_VACUUM_PAGES", 100)
+    monkeypatch.setattr(journal_module, "_VACUUM_S", 0)
+    with Opened(folder) as opened:
+        opened.commit(*(trade(each) for each in range(50_000)))
+    large = (folder / "journal.db").stat().st_size
+    with Opened(folder) as opened:
+        last = opened.journal.backlog()[KEY].last_seq
+        opened.journal.ticks_delivered(KEY, last, 50_000, 0, [])
+        for each in range(10):
+            opened.commit(trade(each))
+    assert (folder / "journal.db").stat().st_size < large / 2
+
+
 def test_a_second_process_is_told_clearly(folder: Path) -> None:
     with Opened(folder), pytest.raises(ConfigError, match="in use by another streamer"):
         Opened(folder).journal.open()
