@@ -13,10 +13,11 @@ import contextlib
 import signal
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
+from datetime import datetime
 
 import structlog
 
-from market_platform.domain.clock import Clock, utc_now
+from market_platform.domain.clock import Clock, from_ms, utc_now
 from market_platform.domain.errors import ConfigError
 from market_platform.domain.live import LivePair
 from market_platform.exchanges.live import LiveExchange
@@ -196,11 +197,20 @@ class StreamerApp:
         """How an exchange spells a pair; None for an exchange that can't be streamed, which is an alarm."""
         if exchange not in self._exchanges:
             try:
-                self._exchanges[exchange] = live_exchange(exchange, self._settings, self._times.clock)
+                self._exchanges[exchange] = live_exchange(exchange, self._settings, self._clock_of(exchange))
             except ConfigError as error:
                 self._refuse(exchange, error)
                 return None
         return self._exchanges[exchange].dialect.wire_symbol(coin, quote, market_type)
+
+    def _clock_of(self, exchange: str) -> Clock:
+        """The exchange's own time as far as its stream has told: what is over there is over, whatever our clock says."""
+
+        def clock() -> datetime:
+            supervisor = self._supervisors.get(exchange)
+            return self._times.now() if supervisor is None else from_ms(supervisor.clock.now())
+
+        return clock
 
     def _refuse(self, exchange: str, error: ConfigError) -> None:
         if self._refused.get(exchange) != str(error):

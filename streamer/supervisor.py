@@ -67,8 +67,8 @@ class ExchangeSupervisor:
             polls_candles=exchange.polls_candles,
             quotes_are_ticks=self.code in QUOTE_STREAMS,
         )
-        clock = ExchangeClock(times.now_ms, times.monotonic)
-        self.polls = Polls(rest, clock.now)
+        self.clock = ExchangeClock(times.now_ms, times.monotonic)
+        self.polls = Polls(rest, self.clock.now)
         self.router = Router(
             self.code,
             traits,
@@ -77,7 +77,7 @@ class ExchangeSupervisor:
             shows,
             self.polls,
             times,
-            clock,
+            self.clock,
             known_until=known_until,
             check_future=check_future,
         )
