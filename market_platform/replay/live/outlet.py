@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from enum import Enum
 
 from market_platform.replay.faults import CONNECTION_KINDS, MESSAGE_KINDS, FaultBook, FaultKind, FaultRule
@@ -200,8 +200,3 @@ class Outlet:
 def corrupted(payload: bytes) -> bytes:
     """A message that lost its end on the way; one without, or with, another fault than being cut would parse by chance."""
     return payload[: max(1, len(payload) * 2 // 3)] + b'\\u00"}{'
-
-
-def joined(parts: Sequence[bytes]) -> bytes:
-    """Messages as one JSON list."""
-    return b"[" + b",".join(parts) + b"]"
