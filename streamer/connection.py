@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -22,26 +22,17 @@ from market_platform.domain.events import Candle, Control, Event
 from market_platform.domain.live import ConnectionPlan, Subscription
 from market_platform.exchanges.live import StreamDialect
 from streamer.failures import SilentError
+from streamer.lanes import Lane, Settling, is_quiet
 from streamer.times import Times
 from streamer.transports import Transport, open_transport
 
 _WAITING = 4_096
 _BATCH = 256
-_SETTLE_S = 5.0
 _LOOK_S = 0.5
 _ROUTES = 100_000
 _ERRORS_S = 10.0
 
 log = structlog.get_logger("streamer")
-
-
-@dataclass(slots=True)
-class Lane:
-    """A subscription on a connection, and when it last brought something (monotonic seconds)."""
-
-    subscription: Subscription
-    seen: float
-    subscribed_again: bool = False
 
 
 Delivery = tuple[Subscription, Event, bytes, float]
@@ -100,7 +91,7 @@ class Connection:
         self._room.set()
         self._outbox: asyncio.Queue[str] = asyncio.Queue()
         self._limiter = AsyncLimiter(1, 1 / dialect.limits.messages_per_s)
-        self._settling = _Settling()
+        self._settling = Settling()
         self._silent_until = 0.0
 
     @property
@@ -110,7 +101,7 @@ class Connection:
 
     def quiet(self, now: float) -> list[Subscription]:
         """Subscriptions that have been silent for longer than a live one is."""
-        return [lane.subscription for lane in self._lanes.values() if _is_quiet(lane, now, 1.0)]
+        return [lane.subscription for lane in self._lanes.values() if is_quiet(lane, now, 1.0)]
 
     async def open(self) -> None:
         """Connect and ask for what the plan says. What it raises, `failures.judge` understands."""
@@ -242,7 +233,7 @@ class Connection:
                     deliveries.append((lane.subscription, event, raw, at))
         self.traffic.messages += len(batch)
         self.traffic.last_message_at = batch[-1][1]
-        if self._settling.wanted and self._settling.settled(bool(deliveries), None):
+        if self._settling.wanted and self._settling.settled(events=bool(deliveries)):
             self._settle()
         if deliveries:
             self._receiver.receive(self, deliveries)
@@ -275,12 +266,12 @@ class Connection:
             now, last = self._times.monotonic(), self.traffic.last_message_at
             if last is not None and not self._waiting and now - last > limits.silence_s:
                 raise SilentError(f"silent for {now - last:.0f} s")
-            if self._settling.wanted and self.traffic.messages and self._settling.settled(False, now):  # noqa: FBT003
+            if self._settling.wanted and self.traffic.messages and self._settling.settled(now=now):
                 self._settle()
             self._look_for_stale(now)
 
     def _settle(self) -> None:
-        subscriptions, self._settling = self._settling.wanted, _Settling()
+        subscriptions, self._settling = self._settling.wanted, Settling()
         self.delivering.set()
         self._receiver.live(self, subscriptions)
 
@@ -288,7 +279,7 @@ class Connection:
         again: list[Subscription] = []
         hopeless: list[Subscription] = []
         for lane in self._lanes.values():
-            if not _is_quiet(lane, now, 2.0 if lane.subscribed_again else 1.0):
+            if not is_quiet(lane, now, 2.0 if lane.subscribed_again else 1.0):
                 continue
             if not lane.subscribed_again and self.dialect.resubscribes:
                 lane.subscribed_again = True
@@ -300,31 +291,3 @@ class Connection:
             self.subscribe_again(again)
         if hopeless:
             self._receiver.stale(self, hopeless)
-
-
-@dataclass(slots=True)
-class _Settling:
-    """Subscriptions that were asked for and don't count as delivering yet.
-
-    They do once every request was answered and an event came after it, or once some seconds passed on a connection that speaks.
-    """
-
-    wanted: list[Subscription] = field(default_factory=list)
-    requests: int = 0
-    answers: int = 0
-    since: float = 0.0
-
-    def ask(self, subscriptions: Sequence[Subscription], requests: int, now: float) -> None:
-        self.wanted.extend(subscriptions)
-        self.requests += requests
-        self.since = now
-
-    def settled(self, events: bool, now: float | None) -> bool:  # noqa: FBT001 - private
-        if now is not None and now - self.since >= _SETTLE_S:
-            return True
-        return events and self.answers >= self.requests
-
-
-def _is_quiet(lane: Lane, now: float, times: float) -> bool:
-    silence = lane.subscription.silence_s
-    return silence is not None and now - lane.seen > silence * times

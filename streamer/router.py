@@ -10,27 +10,21 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from market_platform.domain.events import Candle, Funding, OpenInterest, Quote, Trade
-from market_platform.domain.intervals import bucket_start
 from market_platform.domain.live import Channel, LivePair, Subscription
 from market_platform.domain.live_frames import LiveTick
 from market_platform.domain.ranks import CandleRank
 from streamer.absurd import FUTURE_MS, absurdity
 from streamer.connection import Delivery
 from streamer.exchange_clock import ExchangeClock
-from streamer.gap_keeper import GapKeeper, GapKind
+from streamer.gap_keeper import GapKeeper
+from streamer.market import LossReason
+from streamer.outages import MARGIN_MS, Outages
 from streamer.pair_state import Outcome, PairState, Traits
 from streamer.refusals import Refusals
 from streamer.sink import DeadLetter, Sink
-from streamer.slot import LossReason
 from streamer.tallies import Tallies
 from streamer.times import Times
 
-_MARGIN_MS = 60_000
-"""How much earlier than its last sign of life a lost stream counts as missed: what was on its way was lost, too."""
-_FRESH_MS = 6 * 3_600_000
-"""How far back a pair begins of which nothing is stored yet."""
-_QUIET_MS = 5_000
-"""How long after an outage the first trade is waited for, to say by its id what was missed."""
 _MAX_TEXT = 65_536
 
 
@@ -77,10 +71,9 @@ class Router:
         self._shows = shows
         self._asked = asked
         self._times = times
-        self._known_until = known_until
+        self._outages = Outages(traits, sink, keeper, known_until)
         self._check_future = check_future
         self._pairs: dict[int, PairState] = {}
-        self._back: dict[int, tuple[str, int | None]] = {}
 
     # -------------------------------------------------------------------------------------------------------------- pairs
 
@@ -91,8 +84,7 @@ class Router:
         for pair_id in gone:
             state = self._pairs.pop(pair_id)
             self._flush_pair(state)
-            self._keeper.forget(state.pair, self.clock.now())
-            self._back.pop(pair_id, None)
+            self._outages.forget(state.pair, self.clock.now())
         for pair_id, pair in wanted.items():
             known = self._pairs.get(pair_id)
             if known is None:
@@ -108,58 +100,15 @@ class Router:
         for state, mine in self._by_pair(subscriptions):
             if reason == "intake_stopped":
                 state.forget(self._sink.last_trade_id(state.pair))
-            for kind, channel in _kinds(mine, self._traits, reason):
-                self._lose(connection, state, kind, channel, reason, now_ms, detail)
+            self._outages.began(connection, state, mine, reason, now_ms, detail)
             state.lost(mine)
 
-    def _lose(
-        self,
-        connection: str,
-        state: PairState,
-        kind: GapKind,
-        channel: Channel,
-        reason: LossReason,
-        now_ms: int,
-        detail: str,
-    ) -> None:
-        pair, first_id = state.pair, None
-        if reason == "start":
-            known_ms = self._known_until(pair)
-            if known_ms is None and kind != "candles":
-                return  # there never was anything
-            if kind == "trades" and self._sink.last_trade_id(pair) is None:
-                return
-            start_ms = now_ms - _FRESH_MS if known_ms is None else min(known_ms, now_ms)
-        else:
-            start_ms = min(state.seen_ms.get(channel, now_ms), now_ms) - _MARGIN_MS
-            shortest = min(pair.intervals, default=None)
-            start_ms = start_ms if shortest is None else bucket_start(start_ms, shortest)
-        if kind == "trades":
-            first_id = state.next_trade_id
-            if first_id is not None:
-                self._back[pair.id] = (connection, None)
-        self._keeper.lost(connection, pair, kind, start_ms, reason, first_id, detail)
-
     def live(self, connection: str, subscriptions: Sequence[Subscription]) -> None:
-        """Those are there from now on. Of trades with ids, the first that comes says what was missed."""
+        """Those are there from now on."""
         now_ms = self.clock.now()
         for state, mine in self._by_pair(subscriptions):
             state.live(mine, now_ms)
-            for kind, _ in _kinds(mine, self._traits, "start"):
-                if kind == "trades" and state.pair.id in self._back:
-                    self._back[state.pair.id] = (connection, now_ms)
-                else:
-                    self._keeper.found(connection, state.pair, kind, now_ms)
-
-    def _trades_are_back(self, state: PairState, trades: Sequence[Trade]) -> None:
-        """The first trade after an outage: those before it, from the first missing one on, were missed."""
-        connection, _ = self._back.pop(state.pair.id)
-        first_id = self._keeper.first_missing_id(connection, state.pair.id)
-        if first_id is None:
-            return
-        came = min((each.trade_id for each in trades if each.trade_id >= first_id), default=first_id)
-        self._keeper.found(connection, state.pair, "trades", trades[0].time_ms, came - 1)
-        state.told_until = came - 1
+            self._outages.ended(connection, state, mine, now_ms)
 
     def _by_pair(self, subscriptions: Sequence[Subscription]) -> list[tuple[PairState, list[Subscription]]]:
         grouped: dict[int, list[Subscription]] = {}
@@ -258,16 +207,13 @@ class Router:
             state.due(now_ms)
             first_id = state.unseen_trades(now_ms)
             if first_id is not None:
-                before_ms = state.seen_ms.get(Channel.TRADES, now_ms) - _MARGIN_MS
+                before_ms = state.seen_ms.get(Channel.TRADES, now_ms) - MARGIN_MS
                 detail = "a closed candle names trades that never came"
                 self._keeper.within(
                     state.pair, "trades", before_ms, now_ms, "stale", ids=(first_id, None), detail=detail
                 )
             self._hand_on(state)
-        for pair_id, (connection, live_ms) in list(self._back.items()):
-            if live_ms is not None and now_ms >= live_ms + _QUIET_MS:
-                del self._back[pair_id]
-                self._keeper.found(connection, self._pairs[pair_id].pair, "trades", now_ms)
+        self._outages.tick(now_ms)
         self.refusals.tell()
 
     def flush(self) -> None:
@@ -296,8 +242,7 @@ class Router:
         if out.trades:
             self._sink.trades(pair, out.trades)
             rows["trades"] += len(out.trades)
-            if pair.id in self._back:
-                self._trades_are_back(state, out.trades)
+            self._outages.trades_came(state, out.trades)
         if out.quotes:
             self._sink.quotes(pair, out.quotes)
             rows["quotes"] += len(out.quotes)
@@ -337,23 +282,3 @@ class Router:
         if wanted:
             self._sink.candles(pair, wanted, rank)
             self.tallies.rows["candles"] += len(wanted)
-
-
-def _kinds(subscriptions: Sequence[Subscription], traits: Traits, reason: LossReason) -> list[tuple[GapKind, Channel]]:
-    """What is missed without those subscriptions, each once."""
-    found: dict[GapKind, Channel] = {}
-    for each in subscriptions:
-        match each.channel:
-            case Channel.TRADES:
-                found["trades"] = each.channel
-                if each.pair.candles_from == "trades":
-                    found["candles"] = each.channel
-            case Channel.CANDLES:
-                found["candles"] = each.channel
-            case Channel.CONTEXT:
-                found["context"] = each.channel
-            case Channel.QUOTES if traits.quotes_are_ticks:
-                found["quotes"] = each.channel
-                if reason == "start" and traits.polls_candles:
-                    found["candles"] = each.channel
-    return list(found.items())

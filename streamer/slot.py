@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from datetime import timedelta
 
 import structlog
 
@@ -19,52 +17,14 @@ from streamer.backoff import Backoff
 from streamer.connection import Connection, Delivery
 from streamer.failures import StreamEndedError, Verdict, judge
 from streamer.gate import Gate
+from streamer.market import LossReason, Market, Report
 from streamer.sink import IntakeStoppedError
 from streamer.times import Times
-
-SlotState = Literal["connecting", "open", "backing_off", "stopped"]
-LossReason = Literal["start", "disconnect", "stale", "intake_stopped"]
 
 _OVERLAP_S = 1.0
 _HANDOVER_S = 30.0
 
 log = structlog.get_logger("streamer")
-
-
-class Market(Protocol):
-    """What is told of deliveries: the router. Methods return at once; `receive` and `refuse` may raise IntakeStoppedError."""
-
-    def receive(self, deliveries: Sequence[Delivery]) -> None:
-        """Events in the order they came."""
-        ...
-
-    def refuse(self, connection: str, reason: str, raw: bytes) -> None:
-        """A message that can't be used."""
-        ...
-
-    def lost(
-        self, connection: str, subscriptions: Sequence[Subscription], reason: LossReason, detail: str = ""
-    ) -> None:
-        """From now on they are missed."""
-        ...
-
-    def live(self, connection: str, subscriptions: Sequence[Subscription]) -> None:
-        """From now on they are not."""
-        ...
-
-
-@dataclass(slots=True)
-class Report:
-    """What is known of a slot, for health."""
-
-    state: SlotState = "connecting"
-    connected_at: datetime | None = None
-    messages: int = 0
-    last_message_at: datetime | None = None
-    dead_letters: int = 0
-    reconnects: int = 0
-    last_error: str | None = None
-    alarm: str | None = None
 
 
 class Slot:

@@ -92,7 +92,7 @@ async def world(*pairs: LivePair, **of_dialect: Any) -> AsyncIterator[World]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamer.connection._SETTLE_S", 0.2)
+    monkeypatch.setattr("streamer.lanes.SETTLE_S", 0.2)
     monkeypatch.setattr("streamer.breaker._FIRST_S", 0.2)
 
 
@@ -150,7 +150,7 @@ def test_failures_in_a_row_open_the_breaker_and_a_delivery_closes_it() -> None:
             refusing = False
             await w.subscribed()
             await w.trades(1, 3)
-            assert _noted(states, w.supervisor.gate.breaker) == "closed"
+            await eventually(lambda: _noted(states, w.supervisor.gate.breaker) == "closed")
 
     run(scenario)
 
