@@ -54,7 +54,7 @@ class Receiver(Protocol):
         """Those subscriptions deliver from now on."""
         ...
 
-    def stale(self, connection: Connection, subscriptions: Sequence[Subscription]) -> None:
+    def stale(self, connection: Connection, lanes: Sequence[Lane]) -> None:
         """Those subscriptions bring nothing although they were asked for again."""
         ...
 
@@ -229,7 +229,7 @@ class Connection:
                 key = (event.interval if isinstance(event, Candle) else type(event), event.symbol)
                 lane = routes[key] if key in routes else self._find_lane(key, event)
                 if lane is not None:
-                    lane.seen, lane.subscribed_again = at, False
+                    lane.seen, lane.subscribed_again, lane.brought = at, False, True
                     deliveries.append((lane.subscription, event, raw, at))
         self.traffic.messages += len(batch)
         self.traffic.last_message_at = batch[-1][1]
@@ -277,7 +277,7 @@ class Connection:
 
     def _look_for_stale(self, now: float) -> None:
         again: list[Subscription] = []
-        hopeless: list[Subscription] = []
+        hopeless: list[Lane] = []
         for lane in self._lanes.values():
             if not is_quiet(lane, now, 2.0 if lane.subscribed_again else 1.0):
                 continue
@@ -286,7 +286,7 @@ class Connection:
                 again.append(lane.subscription)
             else:
                 lane.seen, lane.subscribed_again = now, False
-                hopeless.append(lane.subscription)
+                hopeless.append(lane)
         if again:
             self.subscribe_again(again)
         if hopeless:

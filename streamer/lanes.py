@@ -17,11 +17,12 @@ SETTLE_S = 5.0
 
 @dataclass(slots=True)
 class Lane:
-    """A subscription on a connection, and when it last brought something (monotonic seconds)."""
+    """A subscription on a connection, and when it last brought something (`brought`: since it was last found stale)."""
 
     subscription: Subscription
     seen: float
     subscribed_again: bool = False
+    brought: bool = False
 
 
 @dataclass(slots=True)

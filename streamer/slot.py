@@ -17,6 +17,7 @@ from streamer.backoff import Backoff
 from streamer.connection import Connection, Delivery
 from streamer.failures import StreamEndedError, Verdict, judge
 from streamer.gate import Gate
+from streamer.lanes import Lane
 from streamer.market import LossReason, Market, Report
 from streamer.sink import IntakeStoppedError
 from streamer.times import Times
@@ -53,6 +54,7 @@ class Slot:
         self._current: Connection | None = None
         self._hand_over = asyncio.Event()
         self._past_messages = 0
+        self._stale: dict[str, int] = {}
 
     # --------------------------------------------------------------------------------------------------- what others want
 
@@ -117,13 +119,23 @@ class Slot:
             self.report.alarm = None
         self._market.live(self.plan.name, subscriptions)
 
-    def stale(self, connection: Connection, subscriptions: Sequence[Subscription]) -> None:
-        """Some are silent though asked for again: what they may have missed is a gap, and another connection is tried."""
-        if connection is not self._current:
+    def stale(self, connection: Connection, lanes: Sequence[Lane]) -> None:
+        """Some are silent though asked for again: what they may have missed is a gap, and another connection is tried.
+
+        What stays silent on the next connections as well is a market that sleeps: it is tried less and less often.
+        """
+        tried: list[Subscription] = []
+        for lane in lanes:
+            name = lane.subscription.name
+            count = self._stale[name] = 1 if lane.brought else self._stale.get(name, 0) + 1
+            lane.brought = False
+            if count & (count - 1) == 0:
+                tried.append(lane.subscription)
+        if connection is not self._current or not tried:
             return
-        names = ", ".join(each.name for each in subscriptions[:5])
+        names = ", ".join(each.name for each in tried[:5])
         log.warning("subscriptions are stale", exchange=self._dialect.exchange, connection=self.plan.name, names=names)
-        self._market.lost(self.plan.name, subscriptions, "stale", names)
+        self._market.lost(self.plan.name, tried, "stale", names)
         self.hand_over()
 
     def leaving(self, connection: Connection) -> None:

@@ -260,6 +260,22 @@ def test_a_stale_subscription_is_asked_for_again_and_then_the_connection_is_repl
     run(scenario)
 
 
+def test_a_market_that_sleeps_is_tried_less_and_less_often() -> None:
+    async def scenario() -> None:
+        async with world(silence_s=0.2) as w:
+            await w.server.until(lambda: len(w.server.subscribed) == 3)
+            w.server.deaf.add("BTCUSDT@trades")
+            for minute in range(600):
+                await w.server.send("candle", ["BTCUSDT", minute % 2], "BTCUSDT@1m")
+                if w.slot._stale.get("BTCUSDT@trades", 0) >= 5:
+                    break
+                await asyncio.sleep(0.02)
+            assert w.slot._stale["BTCUSDT@trades"] >= 5
+            await eventually(lambda: w.server.connects == 4)  # the first, and after 1, 2 and 4 times of silence
+
+    run(scenario)
+
+
 def test_a_name_that_the_exchange_does_not_know_is_never_asked_for() -> None:
     async def scenario() -> None:
         async with fake_server() as server:
