@@ -100,7 +100,7 @@ class _Lines:
         return self._lines.popleft()
 
     async def send(self, text: str) -> None:
-        raise NotImplementedError(f"a stream of lines takes no messages: {text[:80]}")
+        raise RuntimeError(f"a stream of lines takes no messages: {text[:80]}")
 
     async def close(self) -> None:
         with contextlib.suppress(Exception):

@@ -18,7 +18,7 @@ from market_platform_tests.contract.project import python_files
 
 LOCKS = ["runtime", "dev", "bench", "build"]
 OURS = {"market_platform", "market_platform_tests", "api_service", "streamer"}
-BROUGHT_ALONG = {"pydantic-core", "psycopg-pool"}  # parts of pydantic and psycopg
+BROUGHT_ALONG = {"pydantic-core", "psycopg-pool", "uvloop"}  # parts of pydantic, psycopg, and uvicorn[standard]
 # used without an import of ours; pyproject.toml says what for
 NOT_IMPORTED = {
     "ccxt",
