@@ -17,7 +17,20 @@ from market_platform.settings import PROJECT_ROOT, Settings, load_settings
 from market_platform_tests.contract.project import python_files, shell_blocks
 
 PAGES = [PROJECT_ROOT / "README.md", *sorted((PROJECT_ROOT / "docs").rglob("*.md"))]
-OTHER_PROGRAMS = {"git", "cd", "curl", "docker-compose", "docker", "psql", "echo", "cp", "export", "python3", "sudo", "jq"}
+OTHER_PROGRAMS = {
+    "git",
+    "cd",
+    "curl",
+    "docker-compose",
+    "docker",
+    "psql",
+    "echo",
+    "cp",
+    "export",
+    "python3",
+    "sudo",
+    "jq",
+}
 
 
 def page_id(path: Path) -> str:
