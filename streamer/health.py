@@ -45,7 +45,7 @@ class Health:
         self._sink = sink
         self._supervisors = supervisors
         self._alarms = alarms
-        self._open_gaps = open_gaps
+        self.open_gaps = open_gaps
 
     def connections(self, supervisor: ExchangeSupervisor) -> list[StreamConnection]:
         """A row a connection."""
@@ -70,7 +70,7 @@ class Health:
                     last_error=report.last_error,
                     details={
                         "delivering": slot.delivering,
-                        "open_gaps": self._open_gaps(supervisor.code),
+                        "open_gaps": self.open_gaps(supervisor.code),
                         "unknown_pairs": supervisor.unknown,
                     },
                 )
@@ -109,7 +109,7 @@ class Health:
         }
 
     def _summary(self, supervisor: ExchangeSupervisor) -> dict[str, Any]:
-        slots, open_gaps = supervisor.slots.values(), self._open_gaps(supervisor.code)
+        slots, open_gaps = supervisor.slots.values(), self.open_gaps(supervisor.code)
         delivering = sum(each.delivering for each in slots)
         return {
             "healthy": delivering == len(slots) and not open_gaps and supervisor.gate.breaker == "closed",

@@ -72,6 +72,7 @@ class StreamerMetrics(Collector):
         unknown = GaugeMetricFamily(
             "streamer_unknown_pairs", "Pairs that the exchange does not know.", labels=["exchange"]
         )
+        waiting = GaugeMetricFamily("streamer_open_gaps", "Gaps that wait for repair.", labels=["exchange"])
         events = CounterMetricFamily("streamer_events", "Events taken.", labels=["exchange"])
         rows = CounterMetricFamily("streamer_rows", "Rows handed to the journal.", labels=["exchange", "layer"])
         gaps = CounterMetricFamily("streamer_gaps", "Gaps found within a stream.", labels=["exchange", "reason"])
@@ -81,12 +82,13 @@ class StreamerMetrics(Collector):
             lag.add_metric([each.code], (tallies.lag_ms or 0.0) / 1000)
             pairs.add_metric([each.code], len(each.pairs))
             unknown.add_metric([each.code], len(each.unknown))
+            waiting.add_metric([each.code], self._health.open_gaps(each.code))
             events.add_metric([each.code], tallies.events)
             for layer, count in sorted(tallies.rows.items()):
                 rows.add_metric([each.code, layer], count)
             for reason, count in sorted(tallies.gaps.items()):
                 gaps.add_metric([each.code, reason], count)
-        yield from (breaker, lag, pairs, unknown, events, rows, gaps)
+        yield from (breaker, lag, pairs, unknown, waiting, events, rows, gaps)
 
     def _of_process(self) -> Iterator[Metric]:
         state = self._health.state()

@@ -151,6 +151,7 @@ def test_it_streams_takes_up_a_pair_that_is_added_and_leaves_when_asked(
         metrics = running.get("/metrics")
         assert 'streamer_connection_up{connection="spot-1",exchange="binance"} 1.0' in metrics
         assert 'streamer_rows_total{exchange="binance",layer="trades"}' in metrics
+        assert 'streamer_open_gaps{exchange="binance"}' in metrics
         assert running.get("/nothing") == ""
         rows = ask(database_url, "SELECT exchange, state FROM stream_connections ORDER BY exchange")
         assert rows == [("binance", "open"), ("hyperliquid", "open")]
