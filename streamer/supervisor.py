@@ -7,6 +7,7 @@ connection (slot.py), which pairs there are (pairs.py).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -28,6 +29,8 @@ from streamer.times import Times
 TICK_S = 0.25
 _NAMES_S = 3_600.0
 _ASK_AGAIN_S = 10.0
+_UNCHECKED_S = 15.0
+_UNKNOWN_S = 600.0
 
 log = structlog.get_logger("streamer")
 
@@ -58,6 +61,7 @@ class ExchangeSupervisor:
         self._times = times
         self._overlap_s = overlap_s
         self._changed = asyncio.Event()
+        self._unchecked = False
         self._wanted: list[LivePair] = []
         self._names: dict[str, tuple[float, frozenset[str]]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -116,20 +120,28 @@ class ExchangeSupervisor:
     # -------------------------------------------------------------------------------------------------------------- pairs
 
     async def _follow(self, group: asyncio.TaskGroup) -> None:
-        """Change connections as pairs change; ask again about names that could not be checked."""
+        """Change connections as pairs change; ask again about names that could not be checked, or are not known (yet)."""
+        applied = False
         while True:
-            await self._changed.wait()
+            again_s = _UNCHECKED_S if self._unchecked else _UNKNOWN_S if self.unknown else None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(again_s):
+                    await self._changed.wait()
             self._changed.clear()
             pairs = await self._known(self._wanted)
-            await self._apply(group, pairs)
+            if pairs != self.pairs or not applied:
+                await self._apply(group, pairs)
+                applied = True
 
     async def _known(self, pairs: Sequence[LivePair]) -> list[LivePair]:
         """Those whose names the exchange knows; all when it can't be asked."""
+        self._unchecked = False
         known: list[LivePair] = []
         unknown: dict[str, str] = {}
         for pair in pairs:
             names = await self._names_of(pair.market_type, pair.wire)
             if not names or pair.wire in names:
+                self._unchecked = self._unchecked or not names
                 known.append(pair)
                 continue
             unknown[pair.name] = f"{self.code} knows no {pair.wire!r} among its {pair.market_type} markets"

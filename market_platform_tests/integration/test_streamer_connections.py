@@ -294,14 +294,24 @@ def test_a_name_that_the_exchange_does_not_know_is_never_asked_for() -> None:
     run(scenario)
 
 
-def test_when_names_cannot_be_checked_streaming_goes_on() -> None:
+def test_when_names_cannot_be_checked_streaming_goes_on_and_they_are_checked_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streamer.supervisor._UNCHECKED_S", 0.2)
+    monkeypatch.setattr("streamer.supervisor._ASK_AGAIN_S", 0.0)
+
     async def scenario() -> None:
         async with fake_server() as server:
             w = World(server, FakeDialect(server.url))
-            w.rest.faults = [ExchangeUnavailableError("away")] * 3
+            w.rest.faults = [ExchangeUnavailableError("away"), ExchangeUnavailableError("away")]
+            w.rest.names = frozenset({"BTCUSDT"})
+            monkeypatch.setattr("streamer.supervisor._NAMES_S", 0.0)
             running = asyncio.create_task(w.supervisor.run())
-            w.supervisor.set_pairs([made_pair(1)])
-            await server.until(lambda: len(server.subscribed) == 3)
+            w.supervisor.set_pairs([made_pair(1), made_pair(2)])
+            await server.until(lambda: len(server.subscribed) == 6)
+            await eventually(lambda: list(w.supervisor.unknown) == ["binance/C2USDT"])
+            await server.until(lambda: "C2USDT@trades" in server.ended)
+            assert server.connects == 1
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
