@@ -53,6 +53,7 @@ class Hyperliquid:
 
     def __init__(self, *, newest_ms: int = NOW_MS, listed_ms: int = 0, served: int = 5000, most: int = 5000) -> None:
         self.newest_ms = newest_ms
+        self.time_ms = NOW_MS
         self.listed_ms = listed_ms
         self.served = served
         self.most = most
@@ -67,6 +68,8 @@ class Hyperliquid:
         self.asked.append(body)
         if body["type"] == "meta":
             return json_reply({"universe": [{"name": "BTC"}, {"name": "kPEPE"}, {"name": "FTM", "isDelisted": True}]})
+        if body["type"] == "l2Book":
+            return json_reply({"coin": body["coin"], "time": self.time_ms, "levels": [[], []]})
         if self.faults:
             return self.faults.pop(0)
         assert body["type"] == "candleSnapshot"
@@ -148,14 +151,18 @@ def test_closed_candles_come_sorted_and_digit_for_digit() -> None:
     ]
 
 
-def test_the_candle_after_the_range_proves_its_last_one_closed_whatever_our_clock_says() -> None:
-    assert len(minutes(Hyperliquid(), -3, 0, now=NOW - timedelta(hours=2))) == 3
+def test_the_candle_after_the_range_proves_its_last_one_closed() -> None:
+    late = Hyperliquid()
+    late.time_ms -= 7_200_000
+    assert len(minutes(late, -3, 0)) == 3
 
 
-def test_without_a_later_one_a_candle_is_closed_when_it_ended_some_seconds_ago() -> None:
+def test_without_a_later_one_a_candle_is_closed_when_it_ended_some_seconds_ago_by_the_exchange_s_clock() -> None:
     silent = Hyperliquid(newest_ms=NOW_MS - 60_000)
-    assert len(minutes(silent, -3, 0, now=NOW)) == 3
-    assert len(minutes(silent, -3, 0, now=NOW - timedelta(seconds=29))) == 2
+    assert len(minutes(silent, -3, 0)) == 3
+    silent.time_ms -= 29_000
+    for ours in (NOW, NOW + timedelta(hours=1)):
+        assert len(minutes(silent, -3, 0, now=ours)) == 2
 
 
 def test_a_start_between_candles_begins_with_the_next_one() -> None:
@@ -282,7 +289,7 @@ def test_all_of_a_process_together_stay_within_the_weight_of_an_address() -> Non
                     await rest.candles(BTC, MINUTE, here - 4999 * 60_000, here)
             return len(running.questions)
 
-    assert asyncio.run(run()) <= 6
+    assert asyncio.run(run()) <= 11
 
 
 def test_a_coin_that_does_not_exist_is_never_asked_for() -> None:
@@ -316,7 +323,10 @@ def test_the_recorded_answers_are_understood() -> None:
     )
 
     def recorded(question: Question) -> Reply:
-        return Reply((meta if json.loads(question.body)["type"] == "meta" else snapshot).encode())
+        asked = json.loads(question.body)
+        if asked["type"] == "l2Book":
+            return json_reply({"coin": asked["coin"], "time": to_ms(now), "levels": [[], []]})
+        return Reply((meta if asked["type"] == "meta" else snapshot).encode())
 
     pepe = LivePair(3, "hyperliquid", "KPEPEUSD", "KPEPE", "USD", "perps", "kPEPE")
     now = datetime(2023, 5, 22, 20, 0, tzinfo=UTC)

@@ -120,6 +120,13 @@ class Market(msgspec.Struct, rename="camel", gc=False):
     is_delisted: bool = False
 
 
+class Book(msgspec.Struct, gc=False):
+    """An order book, of which only the exchange's own time is of interest, in ms."""
+
+    coin: str
+    time: int
+
+
 class Meta(msgspec.Struct, gc=False):
     """The answer to `meta`."""
 
@@ -134,3 +141,4 @@ CONTEXTS = msgspec.json.Decoder(CoinContext)
 RESPONSES = msgspec.json.Decoder(Response)
 TEXTS = msgspec.json.Decoder(str)
 METAS = msgspec.json.Decoder(Meta)
+BOOKS = msgspec.json.Decoder(Book)

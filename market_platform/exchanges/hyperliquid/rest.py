@@ -1,7 +1,8 @@
 """What Hyperliquid answers over POST /info: candles of the recent past, and the names of its perpetuals.
 
 An answer holds at most 5,000 candles, and the exchange serves no more than the newest 5,000 of a series. A candle counts
-as closed when a later one follows it, or when it ended `settle_ms` ago by the clock. Weeks are made of days.
+as closed when a later one follows it, or when it ended `settle_ms` ago by the exchange's own time, which its order book
+tells and which is asked first. Weeks are made of days.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from market_platform.domain.live import LivePair
 from market_platform.exchanges.hyperliquid.config import HyperliquidConfig
 from market_platform.exchanges.hyperliquid.messages import REST_ONLY_INTERVALS
 from market_platform.exchanges.hyperliquid.weeks import weeks_of_days
-from market_platform.exchanges.hyperliquid.wire import parse_meta, parse_snapshot
+from market_platform.exchanges.hyperliquid.wire import parse_book_time, parse_meta, parse_snapshot
 from market_platform.exchanges.json_rest import JsonRest, RestRequest
 from market_platform.exchanges.wire_checks import first_open
 
@@ -30,6 +31,7 @@ FULL = 4_900
 """An answer to "everything" with fewer candles is all that ever was: the market is young."""
 _AHEAD_MS = 30 * DAY_MS
 _BASE_WEIGHT = 20.0
+_LIGHT_WEIGHT = 2.0
 
 
 def refusal(status: int, body: bytes, what: str) -> MarketPlatformError | None:
@@ -60,15 +62,18 @@ class HyperliquidRest:
             return []
         if interval.name in REST_ONLY_INTERVALS:
             end = bucket_end(bucket_start(end_ms - 1, interval), interval)
+            await self._require(pair.wire, self._rest.deadline())
+            settled_ms = await self._settled_ms(pair.wire, self._rest.deadline())
             days = await self.candles(pair, parse_interval("1d"), start, end)
-            return weeks_of_days(days, interval, self._settled_ms())
+            return weeks_of_days(days, interval, settled_ms)
         deadline = self._rest.deadline()
         await self._require(pair.wire, deadline)
+        settled_ms = await self._settled_ms(pair.wire, deadline)
         if start >= to_ms(self._clock()) - SURELY_SERVED * interval.ms:
             found = await self._pages(pair.wire, interval, start, end_ms, deadline)
         else:
             found = await self._everything(pair.wire, interval, start, end_ms, deadline)
-        closed_ms = max(self._settled_ms(), max(found, default=0))
+        closed_ms = max(settled_ms, max(found, default=0))
         return [
             msgspec.structs.replace(candle, closed=True)
             for _, candle in sorted(found.items())
@@ -100,9 +105,11 @@ class HyperliquidRest:
         await self._load_names(self._rest.deadline())
         return frozenset(name for name, traded in self._names.items() if traded)
 
-    def _settled_ms(self) -> int:
-        """What ended before this is over, though nothing may have followed."""
-        return to_ms(self._clock()) - self._config.settle_ms
+    async def _settled_ms(self, coin: str, deadline: float) -> int:
+        """What ended before this is over, though nothing may have followed. Our own clock may be wrong, so it is not asked."""
+        body = {"type": "l2Book", "coin": coin}
+        request = RestRequest(f"hyperliquid {coin} time", "/info", _LIGHT_WEIGHT, "POST", body=body)
+        return await self._rest.ask(request, parse_book_time, deadline) - self._config.settle_ms
 
     async def _require(self, coin: str, deadline: float) -> None:
         """Make sure that the coin exists: candles of one that doesn't are answered with HTTP 500."""

@@ -65,6 +65,15 @@ def parse_meta(body: bytes) -> dict[str, bool]:
     }
 
 
+def parse_book_time(body: bytes) -> int:
+    """When the exchange's clock had an order book, in ms: its present time.
+
+    Raises:
+        BadPayloadError: the body is wrong.
+    """
+    return decode_wire(messages.BOOKS, body, "hyperliquid l2Book").time
+
+
 def _parse_candle(data: msgspec.Raw) -> Sequence[Event]:
     wire = decode_wire(messages.CANDLES, data, "hyperliquid candle")
     if wire.i in messages.OTHER_INTERVALS:

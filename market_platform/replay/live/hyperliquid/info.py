@@ -59,6 +59,8 @@ class HyperliquidInfo:
                 second = self._world.clock.now_ms() // 1000
                 mids = {market.symbol: self._contexts(market).mid(second) for market in self._markets}
                 return orjson.dumps(mids), 0
+            case "l2Book":
+                return self._book(asked), 0
             case "candleSnapshot":
                 return self._candles(asked.get("req"))
             case "fundingHistory":
@@ -72,6 +74,11 @@ class HyperliquidInfo:
 
     def _contexts(self, market: Market) -> Contexts:
         return Contexts(self._world.book(market).tape)
+
+    def _book(self, wanted: dict[str, Any]) -> bytes | None:
+        """The book's head and the exchange's time; its levels are not modelled."""
+        market, now = self._world.market("hyperliquid", str(wanted.get("coin"))), self._world.clock.now_ms()
+        return None if market is None else orjson.dumps({"coin": market.symbol, "time": now, "levels": [[], []]})
 
     def _candles(self, wanted: Any) -> tuple[bytes | None, int]:
         if not isinstance(wanted, dict) or not isinstance(wanted.get("coin"), str):
