@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -35,6 +36,7 @@ from streamer.pairs import PAIRS_FILE, Pairs
 from streamer.repair import Repairer
 from streamer.supervisor import ExchangeSupervisor
 from streamer.times import Times
+from streamer.watch import Watch
 
 _GAPS_S = 1.0
 
@@ -55,6 +57,7 @@ class StreamerApp:
         self._supervisors: dict[str, ExchangeSupervisor] = {}
         self._repairers: dict[str, Repairer] = {}
         self._health: Health | None = None
+        self._watch = Watch()
 
     def stop(self) -> None:
         """Ask it to stop."""
@@ -132,10 +135,14 @@ class StreamerApp:
         keeper = GapKeeper(gaps)
         async with asyncio.TaskGroup() as group:
             queue: asyncio.Queue[Sequence[LivePair]] = asyncio.Queue()
-            group.create_task(pairs.run(queue.put_nowait), name="pairs")
-            group.create_task(gaps.run(), name="gaps")
-            group.create_task(bus.run(), name="bus")
-            group.create_task(health.keep(platform.warehouse), name="health")
+            parts: dict[str, Callable[[], Awaitable[None]]] = {
+                "pairs": partial(pairs.run, queue.put_nowait),
+                "gaps": gaps.run,
+                "bus": bus.run,
+                "health": partial(health.keep, platform.warehouse),
+            }
+            for name, run_part in parts.items():
+                group.create_task(self._watch.forever(name, run_part), name=name)
             while True:
                 loaded = await queue.get()
                 gaps.end_left_of_others(loaded, self._times.now_ms())
@@ -148,7 +155,8 @@ class StreamerApp:
                             self._refuse(code, error)
                             continue
                         group.create_task(supervisor.run(), name=code)
-                        group.create_task(self._repairers[code].run(), name=f"{code} repair")
+                        repair = supervisor.watch.forever("repair", self._repairers[code].run)
+                        group.create_task(repair, name=f"{code} repair")
                     supervisor.set_pairs([pair for pair in loaded if pair.exchange == code])
 
     async def _supervise(
@@ -219,6 +227,7 @@ class StreamerApp:
 
     def _alarms(self, pairs: Pairs, gaps: GapLog) -> list[str]:
         found = [f"{exchange} is left out: {reason}" for exchange, reason in self._refused.items()]
+        found += self._watch.problems.values()
         return found + [each for each in (pairs.problem, gaps.alarm) if each is not None]
 
 

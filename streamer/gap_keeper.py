@@ -108,6 +108,12 @@ class GapKeeper:
         )
         self._log.end(key, max(start_ms, end_ms), last_id=last_id)
 
+    def left(self, connection: str, pair: LivePair, end_ms: int) -> None:
+        """The pair has left that connection: what it misses from now on is noted of another."""
+        for where, pair_id, kind in list(self._missing):
+            if (where, pair_id) == (connection, pair.id):
+                self.found(connection, pair, kind, end_ms)
+
     def forget(self, pair: LivePair, end_ms: int) -> None:
         """The pair is not streamed any more."""
         for connection, pair_id, kind in list(self._missing):

@@ -80,7 +80,7 @@ class Health:
     def state(self) -> StreamState:
         """The row of the process."""
         sink = self._sink.state()
-        alarms = [each for each in (sink.alarm, *self._alarms(), *self._slot_alarms()) if each]
+        alarms = [each for each in (sink.alarm, *self._alarms(), *self._exchange_alarms()) if each]
         return StreamState(
             name=NAME,
             started_at=self.started_at,
@@ -125,13 +125,12 @@ class Health:
             },
         }
 
-    def _slot_alarms(self) -> list[str]:
-        return [
-            slot.report.alarm
-            for each in self._supervisors()
-            for slot in each.slots.values()
-            if slot.report.alarm is not None
-        ]
+    def _exchange_alarms(self) -> list[str | None]:
+        found: list[str | None] = []
+        for each in self._supervisors():
+            found += [each.problem, *each.watch.problems.values()]
+            found += [slot.report.alarm for slot in each.slots.values()]
+        return found
 
     async def keep(self, warehouse: Warehouse) -> None:
         """Write the rows every few seconds until cancelled; when Postgres is away they are old, which says enough."""

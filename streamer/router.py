@@ -6,6 +6,7 @@ event changes for its pair (pair_state.py), connections (slot.py), storing (the 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -21,7 +22,7 @@ from streamer.market import LossReason
 from streamer.outages import MARGIN_MS, Outages
 from streamer.pair_state import Outcome, PairState, Traits
 from streamer.refusals import Refusals
-from streamer.sink import DeadLetter, Sink
+from streamer.sink import DeadLetter, IntakeStoppedError, Sink
 from streamer.tallies import Tallies
 from streamer.times import Times
 
@@ -83,7 +84,8 @@ class Router:
         gone = set(self._pairs) - set(wanted)
         for pair_id in gone:
             state = self._pairs.pop(pair_id)
-            self._flush_pair(state)
+            with contextlib.suppress(IntakeStoppedError):  # its last minute is not kept
+                self._flush_pair(state)
             self._outages.forget(state.pair, self.clock.now())
         for pair_id, pair in wanted.items():
             known = self._pairs.get(pair_id)
@@ -109,6 +111,12 @@ class Router:
         for state, mine in self._by_pair(subscriptions):
             state.live(mine, now_ms)
             self._outages.ended(connection, state, mine, now_ms)
+
+    def moved(self, before: str, connection: str, subscriptions: Sequence[Subscription]) -> None:
+        """Those come over another connection from now on, and are missed until they do."""
+        for state, _ in self._by_pair(subscriptions):
+            self._keeper.left(before, state.pair, self.clock.now())
+        self.lost(connection, subscriptions, "disconnect", f"moved from connection {before}")
 
     def _by_pair(self, subscriptions: Sequence[Subscription]) -> list[tuple[PairState, list[Subscription]]]:
         grouped: dict[int, list[Subscription]] = {}

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import structlog
 
-from market_platform.domain.errors import ExchangeError
-from market_platform.domain.live import LivePair
+from market_platform.domain.errors import ConfigError, ExchangeError
+from market_platform.domain.live import ConnectionPlan, LivePair, Subscription
 from market_platform.exchanges.codes import QUOTE_STREAMS
 from market_platform.exchanges.live import LiveExchange, LiveRest
 from streamer.exchange_clock import ExchangeClock
@@ -25,6 +26,7 @@ from streamer.router import Router, Shows
 from streamer.sink import IntakeStoppedError, Sink
 from streamer.slot import Slot
 from streamer.times import Times
+from streamer.watch import Watch
 
 TICK_S = 0.25
 _NAMES_S = 3_600.0
@@ -36,7 +38,10 @@ log = structlog.get_logger("streamer")
 
 
 class ExchangeSupervisor:
-    """One exchange. `set_pairs` may be called at any time; `run` until it is cancelled."""
+    """One exchange. `set_pairs` may be called at any time; `run` until it is cancelled.
+
+    `problem` names pairs for which the exchange has no room; None when there is room for all.
+    """
 
     def __init__(
         self,
@@ -53,6 +58,8 @@ class ExchangeSupervisor:
     ) -> None:
         self.code = exchange.dialect.exchange
         self.gate = Gate(exchange.dialect.limits, lambda: sink.accepting, times)
+        self.watch = Watch(self.code)
+        self.problem: str | None = None
         self.unknown: dict[str, str] = {}
         self.slots: dict[str, Slot] = {}
         self.pairs: list[LivePair] = []
@@ -65,6 +72,7 @@ class ExchangeSupervisor:
         self._wanted: list[LivePair] = []
         self._names: dict[str, tuple[float, frozenset[str]]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._connection_of: dict[tuple[int, str], str] = {}
         traits = Traits(
             trades_by_id=exchange.trade_history == "by_id",
             candles_flagged=not exchange.confirms_candles,
@@ -94,14 +102,30 @@ class ExchangeSupervisor:
             self._changed.set()
 
     async def run(self) -> None:
-        """Stream until cancelled."""
+        """Stream until cancelled; what fails in an unforeseen way begins anew and is told in `watch.problems`."""
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self.polls.run(every_candle=self._exchange.polls_candles))
-                group.create_task(self._tick())
-                group.create_task(self._follow(group))
+            await self.watch.forever("streams", self._stream)
         finally:
             self._finish()
+
+    async def _stream(self) -> None:
+        polls = partial(self.polls.run, every_candle=self._exchange.polls_candles)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.watch.forever("polls", polls))
+                group.create_task(self.watch.forever("clock", self._tick))
+                group.create_task(self._follow(group))
+        except Exception:
+            self._start_over()
+            raise
+
+    def _start_over(self) -> None:
+        """All connections are gone: what comes until there are others is missed."""
+        gone, self.slots = self.slots, {}
+        self._tasks.clear()
+        self._changed.set()
+        for name, slot in gone.items():
+            self.router.lost(name, slot.plan.subscriptions, "disconnect", "the streamer failed")
 
     async def _tick(self) -> None:
         while True:
@@ -121,7 +145,7 @@ class ExchangeSupervisor:
 
     async def _follow(self, group: asyncio.TaskGroup) -> None:
         """Change connections as pairs change; ask again about names that could not be checked, or are not known (yet)."""
-        applied = False
+        applied: list[LivePair] | None = None
         while True:
             again_s = _UNCHECKED_S if self._unchecked else _UNKNOWN_S if self.unknown else None
             with contextlib.suppress(TimeoutError):
@@ -129,9 +153,9 @@ class ExchangeSupervisor:
                     await self._changed.wait()
             self._changed.clear()
             pairs = await self._known(self._wanted)
-            if pairs != self.pairs or not applied:
+            if pairs != applied:
                 await self._apply(group, pairs)
-                applied = True
+                applied = pairs
 
     async def _known(self, pairs: Sequence[LivePair]) -> list[LivePair]:
         """Those whose names the exchange knows; all when it can't be asked."""
@@ -163,19 +187,35 @@ class ExchangeSupervisor:
             self._names[market_type] = (now, names)
         return names
 
-    async def _apply(self, group: asyncio.TaskGroup, pairs: Sequence[LivePair]) -> None:
+    def _fitting(self, pairs: Sequence[LivePair]) -> tuple[list[LivePair], dict[str, ConnectionPlan]]:
+        """The pairs that the exchange has room for, those that came last left out, and the connections for them."""
+        dialect, fitting, problem = self._exchange.dialect, sorted(pairs, key=lambda each: each.id), None
+        while True:
+            subscriptions = [each for pair in fitting for each in dialect.subscriptions(pair)]
+            try:
+                plans = {plan.name: plan for plan in dialect.plan(subscriptions)}
+            except ConfigError as error:
+                if not fitting:
+                    raise
+                fitting.pop()
+                problem = problem or str(error)
+                continue
+            kept = {each.id for each in fitting}
+            left = ", ".join(each.name for each in pairs if each.id not in kept)
+            self.problem = f"{problem}; left out: {left}" if problem else None
+            if problem:
+                log.error("there is no room for every pair", exchange=self.code, reason=self.problem)
+            return [each for each in pairs if each.id in kept], plans
+
+    async def _apply(self, group: asyncio.TaskGroup, wanted: Sequence[LivePair]) -> None:
         """Make the connections those of these pairs."""
         dialect = self._exchange.dialect
-        subscriptions = [each for pair in pairs for each in dialect.subscriptions(pair)]
-        plans = {plan.name: plan for plan in dialect.plan(subscriptions)}
-        before = {(each.pair.id, each.name) for slot in self.slots.values() for each in slot.plan.subscriptions}
-        self.pairs = list(pairs)
+        pairs, plans = self._fitting(wanted)
+        self.pairs = pairs
         self.router.set_pairs(pairs)
         self.polls.set_pairs(pairs)
+        self._tell_moves(plans)
         for name, plan in plans.items():
-            added = [each for each in plan.subscriptions if (each.pair.id, each.name) not in before]
-            if added:
-                self.router.lost(name, added, "start")
             slot = self.slots.get(name)
             if slot is not None:
                 slot.change(plan)
@@ -189,6 +229,24 @@ class ExchangeSupervisor:
             task = self._tasks.pop(name)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        log.info(
-            "streaming", exchange=self.code, pairs=len(pairs), connections=len(plans), subscriptions=len(subscriptions)
-        )
+        subscriptions = len(self._connection_of)
+        log.info("streaming", exchange=self.code, pairs=len(pairs), connections=len(plans), subscriptions=subscriptions)
+
+    def _tell_moves(self, plans: Mapping[str, ConnectionPlan]) -> None:
+        """What is new, or will come over another connection than before, is missed until it comes."""
+        before, self._connection_of = self._connection_of, {}
+        for name, plan in plans.items():
+            new: list[Subscription] = []
+            moved: dict[str, list[Subscription]] = {}
+            for each in plan.subscriptions:
+                key = each.pair.id, each.name
+                self._connection_of[key] = name
+                was = before.get(key)
+                if was is None:
+                    new.append(each)
+                elif was != name:
+                    moved.setdefault(was, []).append(each)
+            if new:
+                self.router.lost(name, new, "start")
+            for was, subscriptions in moved.items():
+                self.router.moved(was, name, subscriptions)

@@ -19,11 +19,12 @@ class Tallies:
         self.last_event_ms: int | None = None
         self.rows: Counter[str] = Counter()
         self.gaps: Counter[str] = Counter()
-        self._base_ms = times.now_ms() - times.monotonic() * 1000
+        self._times = times
 
     def event(self, event_ms: int, at: float) -> None:
         """The newest event of a batch: its time, and the monotonic moment it came at."""
-        lag_ms = self._base_ms + at * 1000 - event_ms
+        came_ms = self._times.now_ms() - (self._times.monotonic() - at) * 1000
+        lag_ms = came_ms - event_ms
         self.lag_ms = lag_ms if self.lag_ms is None else self.lag_ms + (lag_ms - self.lag_ms) * 0.05
         if self.last_event_ms is None or event_ms > self.last_event_ms:
             self.last_event_ms = event_ms

@@ -3,104 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
-from market_platform.domain.clock import from_ms
 from market_platform.domain.errors import ExchangeUnavailableError
-from market_platform.domain.live import LivePair
 from market_platform_tests.fixtures.fake_stream import (
     FakeDialect,
-    FakeExchange,
-    FakeServer,
     eventually,
     fake_server,
     limits,
 )
-from market_platform_tests.fixtures.memory_sink import NOON_MS, MemoryGaps, MemorySink, made_pair
-from market_platform_tests.fixtures.scripted_rest import ScriptedRest
-from streamer.gap_keeper import GapKeeper
-from streamer.supervisor import ExchangeSupervisor
-from streamer.times import Times
-
-
-class Rest(ScriptedRest):
-    """Also knows names: all, unless `names` says which."""
-
-    names: frozenset[str] = frozenset()
-
-    async def known_symbols(self, market_type: str) -> frozenset[str]:
-        self._fault("names", market_type)
-        return self.names
-
-
-class World:
-    """A supervisor, what it kept, and the exchange it streams from."""
-
-    def __init__(self, server: FakeServer, dialect: FakeDialect) -> None:
-        self.server = server
-        self.dialect = dialect
-        self.sink, self.gaps, self.rest = MemorySink(), MemoryGaps(), Rest(NOON_MS)
-        self.supervisor = ExchangeSupervisor(
-            FakeExchange(dialect, self.rest),
-            self.rest,
-            self.sink,
-            GapKeeper(self.gaps),
-            self,
-            Times(lambda: from_ms(NOON_MS + 30_000)),
-            known_until=lambda _: NOON_MS,
-            overlap_s=0.05,
-        )
-        self.shown = 0
-
-    def candle(self, *_: object) -> None:
-        self.shown += 1
-
-    @property
-    def slot(self) -> Any:
-        return self.supervisor.slots["main"]
-
-    async def subscribed(self, name: str = "BTCUSDT@trades") -> None:
-        await eventually(lambda: any(name in self.server.of.get(each, ()) for each in self.server.open))
-
-    async def delivering(self) -> None:
-        await eventually(lambda: "main" in self.supervisor.slots and self.slot.delivering)
-
-    async def trades(self, first: int, last: int) -> None:
-        """Send trades until the last has come; connections that die meanwhile miss some."""
-        for number in range(first, last + 1):
-            await self.server.trade(number)
-        await eventually(lambda: last in self.sink.trade_ids())
-
-
-@asynccontextmanager
-async def world(*pairs: LivePair, **of_dialect: Any) -> AsyncIterator[World]:
-    async with fake_server() as server:
-        made = World(server, FakeDialect(server.url, **of_dialect))
-        running = asyncio.create_task(made.supervisor.run())
-        made.supervisor.set_pairs(pairs or [made_pair()])
-        try:
-            yield made
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-        assert server.open == {} or not made.supervisor.slots or made.slot.report.state == "stopped"
+from market_platform_tests.fixtures.memory_sink import NOON_MS, made_pair
+from market_platform_tests.fixtures.streamer_world import World, run, world
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamer.lanes.SETTLE_S", 0.2)
     monkeypatch.setattr("streamer.breaker._FIRST_S", 0.2)
-
-
-Scenario = Callable[[], Coroutine[Any, Any, None]]
-
-
-def run(scenario: Scenario) -> None:
-    asyncio.run(scenario())
 
 
 def test_trades_arrive_once_and_a_lost_connection_is_made_again() -> None:
