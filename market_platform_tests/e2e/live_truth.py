@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from market_platform.domain.trades import Trades, concat_trades
@@ -74,6 +77,18 @@ def stored_trades(world: LiveWorld, pair: str) -> list[TradeRow]:
     finally:
         platform.close()
     return _rows(concat_trades(files))
+
+
+def recorded_trades(recording: Path) -> list[TradeRow]:
+    """Every trade of a recorded Binance stream."""
+    rows: list[TradeRow] = []
+    with gzip.open(recording, "rb") as lines:
+        for line in lines:
+            if b'@trade"' in line:
+                data = json.loads(line.partition(b" ")[2])["data"]
+                side = "sell" if data["m"] else "buy"
+                rows.append(TradeRow(data["t"], data["T"], Decimal(data["p"]), Decimal(data["q"]), side))
+    return rows
 
 
 def true_trades(world: LiveWorld, pair: str, first_ms: int, last_ms: int) -> list[TradeRow]:

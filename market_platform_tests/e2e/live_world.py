@@ -46,6 +46,7 @@ starlistings:
     BTCUSDT: {coin: BTC, quote: USDT}
     ETHUSDT: {coin: ETH, quote: USDT}
     BTCUSDT.P: {coin: BTC, quote: USDT, market_type: perps}
+    ETHUSDT.P: {coin: ETH, quote: USDT, market_type: perps}
   hyperliquid:
     BTCUSD: {coin: BTC, quote: USD}
   oanda:
@@ -54,10 +55,14 @@ starlistings:
 
 
 class LiveWorld:
-    """Everything a streamer needs, on free ports, in `home`. `speed` is how much faster than ours the exchanges' time runs."""
+    """Everything a streamer needs, on free ports, in `home`. `speed` is how much faster than ours the exchanges' time runs.
 
-    def __init__(self, home: Path, *, speed: float) -> None:
+    With `recordings`, Binance's spot BTCUSDT and perpetual ETHUSDT are played from them; all else is generated.
+    """
+
+    def __init__(self, home: Path, *, speed: float, recordings: Path | None = None) -> None:
         self.home = home
+        self.recordings = recordings
         replay, api, metrics, postgres = free_ports(4)
         self.s3 = S3Server()
         at = urlsplit(self.s3.endpoint)
@@ -77,6 +82,7 @@ class LiveWorld:
             "STARLISTINGS_FILE": str(home / "starlistings.yaml"),
             "REPLAY_PORT": str(replay),
             "REPLAY_SPEED": str(speed),
+            **({} if recordings is None else {"RECORDINGS": str(recordings)}),
             "API_PORT": str(api),
             "STREAMER_METRICS_PORT": str(metrics),
             "STREAM_PART_S": "3",
@@ -199,9 +205,9 @@ class LiveWorld:
 
 
 @contextmanager
-def live_world(home: Path, *, speed: float) -> Iterator[LiveWorld]:
+def live_world(home: Path, *, speed: float, recordings: Path | None = None) -> Iterator[LiveWorld]:
     """A world that ends with the context."""
-    world = LiveWorld(home, speed=speed)
+    world = LiveWorld(home, speed=speed, recordings=recordings)
     try:
         world.start()
         yield world

@@ -20,7 +20,14 @@ from market_platform_tests.fixtures.ports import free_ports
 from market_platform_tests.recordings import PROJECT_ROOT
 
 CLI = [sys.executable, "-m", "market_platform"]
-PORTS = ("EMBEDDED_POSTGRES_PORT", "REPLAY_PORT", "API_PORT", "DAGSTER_PORT", "CODE_LOCATION_PORT")
+PORTS = (
+    "EMBEDDED_POSTGRES_PORT",
+    "REPLAY_PORT",
+    "API_PORT",
+    "DAGSTER_PORT",
+    "CODE_LOCATION_PORT",
+    "STREAMER_METRICS_PORT",
+)
 
 
 def wait_until(what: str, condition: Callable[[], bool], seconds: float, every: float = 0.1) -> None:

@@ -24,7 +24,7 @@ from market_platform_tests.recordings import PROJECT_ROOT
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 IDLE_MB = 900
-EVERYTHING = ["postgres", "replay", "code", "daemon", "webserver", "api"]
+EVERYTHING = ["postgres", "replay", "code", "daemon", "webserver", "api", "streamer"]
 
 
 @pytest.fixture
