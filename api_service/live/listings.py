@@ -105,26 +105,22 @@ class Listings:
         return found
 
     async def of_chart(self, symbol: str, timeframe: str, exchange: str | None) -> Listing:
-        """The starlisting of a symbol and timeframe.
+        """The starlisting of a symbol and timeframe; of several exchanges that have it, the one configured first, as REST does.
 
         Raises:
-            ActionError: there is none, or several exchanges have it.
+            ActionError: there is none.
             WarehouseUnavailableError: the list has to be read and can't be.
         """
         await self._refresh()
         plain = self.plain_symbol(symbol)
-        fits = [
-            each
-            for each in self._by_symbol.get(plain, [])
-            if each.interval == timeframe and exchange in (None, each.exchange)
-        ]
-        if not fits:
-            where = f" on {exchange}" if exchange else ""
+        listed = [each for each in self._by_symbol.get(plain, []) if exchange in (None, each.exchange)]
+        found = next(
+            (each for each in listed if (each.exchange, each.interval) == (listed[0].exchange, timeframe)), None
+        )
+        if found is None:
+            where = f" on {listed[0].exchange if listed else exchange}" if listed or exchange else ""
             raise ActionError("invalid_starlisting", f"there are no {timeframe} candles of {plain}{where}")
-        if len(fits) > 1:
-            exchanges = ", ".join(each.exchange for each in fits)
-            raise ActionError("validation_error", f"{plain} is on {exchanges}; say which `exchange`")
-        return fits[0]
+        return found
 
     @staticmethod
     def plain_symbol(symbol: str) -> str:
@@ -142,7 +138,7 @@ class Listings:
 
     async def _read(self) -> None:
         changes, now = self._changes, monotonic()
-        rows = await self._database.run(load_starlistings)
+        rows = sorted(await self._database.run(load_starlistings), key=lambda row: (row.exchange_id, row.id))
         self._by_id = {row.id: self._kept(row) for row in rows if row.active}
         self._by_symbol = {}
         for listing in self._by_id.values():

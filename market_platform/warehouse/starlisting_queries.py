@@ -37,6 +37,7 @@ class StarlistingRow(NamedTuple):
     interval_seconds: int
     active: bool
     symbol: str
+    exchange_id: int
 
 
 class CandleRows(NamedTuple):
@@ -54,7 +55,7 @@ class CandleRows(NamedTuple):
 
 _STARLISTINGS = """
 SELECT s.id, e.code, e.display_name, c.code, c.name, q.code, q.name, concat(c.code, '/', q.code), p.id, m.code, m.display_name,
-    i.name, i.seconds, s.active AND p.active AND e.active, p.symbol
+    i.name, i.seconds, s.active AND p.active AND e.active, p.symbol, e.id
 FROM starlistings AS s
 JOIN intervals AS i ON i.id = s.interval_id
 JOIN trading_pairs AS p ON p.id = s.trading_pair_id
