@@ -117,6 +117,12 @@ class Journal:
         """
         if not self.accepting:
             raise IntakeStoppedError(self.alarm or "the disk of the journal can't keep up")
+        known = self._known_pairs.get(pair.id, pair)
+        if known != pair and self._holds(pair.id):
+            raise IntakeStoppedError(
+                f"{pair.exchange}/{pair.symbol} has the number that {known.exchange}/{known.symbol} had in another database; "
+                "it is taken when what waits of that pair is delivered"
+            )
         self._put(pair, kind, items)
 
     def add_letter(self, record: DeadLetterRecord) -> bool:
@@ -178,9 +184,14 @@ class Journal:
         """Whether that group is on disk."""
         return self._committed >= number
 
-    def last_trade_id(self, pair_id: int) -> int | None:
+    def last_trade_id(self, pair: JournalPair) -> int | None:
         """The highest trade id of a pair that was ever on disk here."""
-        return self._last_ids.get(pair_id)
+        return self._last_ids.get(pair.id) if self._known_pairs.get(pair.id) == pair else None
+
+    def _holds(self, pair_id: int) -> bool:
+        """Whether anything waits that may be that pair's."""
+        with self._lock:
+            return bool(self._rows.count) or any(key[0] == pair_id for key in (*self._backlog, *self._next.items))
 
     def backlog(self) -> dict[Key, Backlog]:
         """What waits for the lake, by pair and kind."""
@@ -271,6 +282,9 @@ class Journal:
 
     def _note(self, group: Group, written: Sequence[Written], arrived: int) -> None:
         with self._lock:
+            for pair_id in group.pairs:
+                if self._known_pairs.get(pair_id, group.pairs[pair_id]) != group.pairs[pair_id]:
+                    self._last_ids.pop(pair_id, None)
             for key, count, seq, newest in written:
                 if key[1] in TICK_KINDS and count:
                     was = self._backlog.get(key, Backlog(0, arrived, 0))

@@ -41,6 +41,8 @@ INSERT_ROWS = "INSERT INTO rows (pair_id, kind, count, arrived_ms, content) VALU
 SAVE_LAST_ID = (
     "INSERT INTO last_ids VALUES (?, ?) ON CONFLICT (pair_id) DO UPDATE SET trade_id = max(trade_id, excluded.trade_id)"
 )
+FORGET_LAST_ID = "DELETE FROM last_ids WHERE pair_id IN (SELECT id FROM pairs WHERE id = ? AND document <> ?)"
+"""That of another pair that had the number."""
 
 
 @dataclass(frozen=True, slots=True)

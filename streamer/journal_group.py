@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from market_platform.domain.trades import MAX_UNITS
-from streamer.journal_file import INSERT_ROWS, INSERT_TICKS, SAVE_LAST_ID
+from streamer.journal_file import FORGET_LAST_ID, INSERT_ROWS, INSERT_TICKS, SAVE_LAST_ID
 from streamer.journal_records import TICK_KINDS, JournalPair, Kind, encode_entry
 
 Key = tuple[int, Kind]
@@ -62,6 +62,7 @@ class Group:
             connection.execute("DELETE FROM rows WHERE seq <= ?", (self.rows_done,))
         for pair in self.pairs.values():
             document = msgspec.msgpack.encode(pair)
+            connection.execute(FORGET_LAST_ID, (pair.id, document))
             connection.execute("INSERT OR REPLACE INTO pairs (id, document) VALUES (?, ?)", (pair.id, document))
         return [self._write_items(connection, key, arrived_ms, refuse) for key in self.items]
 

@@ -179,7 +179,7 @@ class JournalSink:
 
     def last_trade_id(self, pair: LivePair) -> int | None:
         """The highest trade id of the pair that was ever in the journal on disk."""
-        return self._journal.last_trade_id(pair.id)
+        return self._journal.last_trade_id(JournalPair.of(pair))
 
     @property
     def accepting(self) -> bool:

@@ -78,6 +78,7 @@ class PartDrain(Drain):
 
     def deliver(self, reader: JournalReader, is_stopping: Callable[[], bool]) -> None:
         """Write every part that is due."""
+        self._pairs = {}  # a number may be another pair's by now
         for key in self._journal.backlog():
             while not is_stopping():
                 waiting = self._journal.backlog().get(key)

@@ -32,6 +32,7 @@ class RowDrain(Drain):
 
     def deliver(self, reader: JournalReader, is_stopping: Callable[[], bool]) -> None:
         """Write everything that waits; what Postgres refuses for its content becomes a dead letter."""
+        self._pairs = {}  # a number may be another pair's by now
         while not is_stopping():
             entries = reader.rows(self._journal.rows_done, BATCH)
             if not entries:

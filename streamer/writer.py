@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 from typing import Any
 
@@ -27,7 +27,13 @@ from market_platform.warehouse.candle_changes import CandleWrite
 from market_platform.warehouse.candles import write_candle_days
 from market_platform.warehouse.dead_letters import DeadLetterRow, add_dead_letters
 from market_platform.warehouse.engine import Warehouse
-from market_platform.warehouse.market_context import FundingRow, OpenInterestRow, write_funding, write_open_interest
+from market_platform.warehouse.market_context import (
+    FundingRow,
+    Minute,
+    OpenInterestRow,
+    write_funding,
+    write_open_interest,
+)
 from market_platform.warehouse.series import SeriesBump
 from market_platform.warehouse.stream_days import StreamDayAddition, add_stream_days
 from streamer.journal_records import (
@@ -38,6 +44,7 @@ from streamer.journal_records import (
     Row,
     StreamDayRecord,
 )
+from streamer.placing import Places
 
 _EXACT = Context(prec=38, traps=[Inexact, InvalidOperation])
 _UNIT = Decimal("1E-18")
@@ -81,6 +88,7 @@ class RowWriter:
         self._warehouse = warehouse
         self._provenance = provenance
         self._clock = clock
+        self._places = Places()
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write and commit them, in order. Doing it again changes nothing, dead letters and counts of days excepted.
@@ -88,9 +96,17 @@ class RowWriter:
         Raises:
             WarehouseError: Postgres is away, or refuses a record; see `is_refusal`. Some may be committed.
         """
-        for batch in batches(rows):
-            with self._warehouse.begin() as connection:
-                self._write(connection, batch)
+        try:
+            if self._places.is_due(rows):
+                with self._warehouse.connect() as connection:
+                    self._places.refresh(connection)
+            for batch in batches([self._places.place(row) for row in rows]):
+                with self._warehouse.begin() as connection:
+                    self._write(connection, batch)
+        except Exception as error:
+            if not is_refusal(error):
+                self._places.forget()  # what answers next may be another database
+            raise
 
     def refuse(self, row: Row, error: Exception) -> None:
         """Keep a record that Postgres refused among the dead letters.
@@ -114,10 +130,8 @@ class RowWriter:
             record = row.record
             if isinstance(record, FundingRecord):
                 funding.append(FundingRow(row.pair.id, record.minute_ms, record.funding))
-                additions.append(self._addition(row.pair.id, "funding_rates", record.minute_ms, record.minute_ms))
             elif isinstance(record, OpenInterestRecord):
                 interest.append(OpenInterestRow(row.pair.id, record.minute_ms, record.open_interest))
-                additions.append(self._addition(row.pair.id, "open_interest", record.minute_ms, record.minute_ms))
             elif isinstance(record, StreamDayRecord):
                 span = from_ms(record.first_ms), from_ms(record.last_ms)
                 additions.append(
@@ -127,8 +141,11 @@ class RowWriter:
                 letters.append(
                     DeadLetterRow(record.exchange, record.channel, record.reason, record.payload, record.received_at)
                 )
-        write_funding(connection, funding, series=series)
-        write_open_interest(connection, interest, series=series)
+        rates, interests = set[Minute](), set[Minute]()
+        write_funding(connection, funding, series=series, added=rates)
+        write_open_interest(connection, interest, series=series, added=interests)
+        additions += [self._addition(pair_id, "funding_rates", minute) for pair_id, minute in sorted(rates)]
+        additions += [self._addition(pair_id, "open_interest", minute) for pair_id, minute in sorted(interests)]
         series.save(connection)
         add_dead_letters(connection, letters)
         add_stream_days(connection, additions)
@@ -171,9 +188,8 @@ class RowWriter:
         lag = float(to_ms(self._clock()) - came)
         return StreamDayAddition(rows[0].pair.id, layer, day, changed, from_ms(first), from_ms(last), lag)
 
-    def _addition(self, pair_id: int, layer: str, minute_ms: int, came_ms: int) -> StreamDayAddition:
-        minute = from_ms(minute_ms)
-        lag = float(to_ms(self._clock()) - came_ms)
+    def _addition(self, pair_id: int, layer: str, minute: datetime) -> StreamDayAddition:
+        lag = float(to_ms(self._clock()) - to_ms(minute))
         return StreamDayAddition(pair_id, layer, minute.date(), 1, minute, minute, lag)
 
 

@@ -6,7 +6,8 @@ again (streamer/).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -31,6 +32,29 @@ JOIN LATERAL (
 WHERE pair.active AND exchanges.code = ANY(%(exchanges)s)
 ORDER BY exchanges.code, pair.symbol
 """
+
+
+_IDS = """
+SELECT exchanges.code, pair.symbol, pair.id, json_object_agg(intervals.name, starlistings.id)
+FROM trading_pairs AS pair
+JOIN exchanges ON exchanges.id = pair.exchange_id
+JOIN starlistings ON starlistings.trading_pair_id = pair.id
+JOIN intervals ON intervals.id = starlistings.interval_id
+GROUP BY 1, 2, 3
+"""
+
+
+class PairIds(NamedTuple):
+    """How the database numbers a pair and, by interval, its starlistings."""
+
+    pair_id: int
+    starlistings: Mapping[str, int]
+
+
+def load_pair_ids(conn: Connection) -> dict[tuple[str, str], PairIds]:
+    """The numbers of every pair, inactive ones too, by exchange and symbol."""
+    with driver_connection(conn).cursor() as cursor:
+        return {(exchange, symbol): PairIds(*ids) for exchange, symbol, *ids in cursor.execute(_IDS)}
 
 
 def load_live_pairs(conn: Connection, exchanges: Sequence[str], wire: WireSymbol) -> list[LivePair]:

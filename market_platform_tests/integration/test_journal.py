@@ -73,7 +73,7 @@ def test_what_was_committed_is_there_after_a_restart(folder: Path) -> None:
         first.commit(*(trade(each) for each in range(1, 2501)))
         first.commit(trade(40))
     with Opened(folder) as again:
-        assert again.journal.last_trade_id(7) == 2500
+        assert again.journal.last_trade_id(PAIR) == 2500
         assert again.journal.backlog()[KEY].count == 2501
         assert again.stored() == [*range(1, 2501), 40]
 
@@ -87,12 +87,12 @@ def test_what_the_lake_has_is_deleted_and_its_last_id_remembered(folder: Path) -
         assert first.journal.backlog()[KEY].count == 1
     with Opened(folder) as again:
         assert again.stored() == [3]
-        assert again.journal.last_trade_id(7) == 3
+        assert again.journal.last_trade_id(PAIR) == 3
         assert again.journal.rows_backlog.count == 1
         again.journal.ticks_delivered(KEY, 2, 1, 0, [])
         assert again.journal.backlog() == {}
     with Opened(folder) as last:
-        assert last.journal.last_trade_id(7) == 3
+        assert last.journal.last_trade_id(PAIR) == 3
         last.commit(trade(4))
         assert last.stored() == [4]
 
@@ -165,7 +165,7 @@ def test_a_torn_log_loses_only_what_was_never_acknowledged(folder: Path) -> None
 
     with Opened(copied) as torn:
         assert torn.stored() == [1]
-        assert torn.journal.last_trade_id(7) == 1
+        assert torn.journal.last_trade_id(PAIR) == 1
 
 
 def test_intake_stops_before_the_disk_is_full_and_takes_up_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +251,7 @@ def test_an_id_that_does_not_fit_is_a_dead_letter_and_the_others_stay(folder: Pa
     with Opened(folder) as opened:
         opened.commit(trade(1), trade(2**70), trade(2**62), trade(3))
         assert opened.stored() == [1, 3]
-        assert opened.journal.last_trade_id(7) == 3
+        assert opened.journal.last_trade_id(PAIR) == 3
         opened.wait(lambda: opened.journal.rows_backlog.count == 2)
         with opened.journal.file.reader() as reader:
             letters = [each for entry in reader.rows(0, 10) for each in decode_rows(entry.kind, entry.content)]
@@ -264,3 +264,21 @@ def test_dead_letters_never_fill_memory_nor_fail(folder: Path, monkeypatch: pyte
     assert len(letter.payload.encode()) >= 65_536
     opened = Opened(folder)
     assert [opened.journal.add_letter(letter) for _ in range(5)] == [True, True, True, False, False]
+
+
+def test_a_number_that_another_database_gave_to_another_pair_waits_and_forgets_its_ids(folder: Path) -> None:
+    other = JournalPair(7, "binance", "ETHUSDT")
+    with Opened(folder) as first:
+        first.commit(trade(5))
+    with Opened(folder) as again:
+        assert again.journal.last_trade_id(other) is None
+        with pytest.raises(IntakeStoppedError, match="BTCUSDT"):
+            again.journal.add(other, Kind.TRADES, [trade(1)])
+        through = again.journal.backlog()[KEY]
+        again.journal.ticks_delivered(KEY, through.last_seq, through.count, 0, [])
+        again.journal.add(other, Kind.TRADES, [trade(2)])
+        number = again.journal.hurry()
+        again.wait(lambda: again.journal.is_committed(number))
+        assert (again.journal.last_trade_id(other), again.journal.last_trade_id(PAIR)) == (2, None)
+    with Opened(folder) as last:
+        assert last.journal.last_trade_id(other) == 2

@@ -295,7 +295,7 @@ def test_a_lake_that_refuses_for_long_leaves_ticks_in_the_journal_not_in_memory(
 def test_a_row_that_postgres_refuses_is_a_dead_letter_and_the_others_go_on(
     tmp_path: Path, warehouse: Warehouse, database_url: str, lake: Lake, btc: LivePair
 ) -> None:
-    deleted = LivePair(btc.id, "binance", "BTCUSDT", "BTC", "USDT", "spot", "BTCUSDT", {"1m": 99_999})
+    deleted = LivePair(btc.id + 50, "binance", "OLDUSDT", "OLD", "USDT", "spot", "OLDUSDT", btc.starlistings)
 
     async def scenario() -> None:
         async with running_sink(tmp_path, lake, warehouse) as sink:
@@ -315,11 +315,29 @@ def test_a_row_that_postgres_refuses_is_a_dead_letter_and_the_others_go_on(
     ]
     assert minutes == [0, 2, 4, 7, 11]
     letters = dead_letters(database_url)
-    assert [channel for channel, _, _ in letters] == ["BTCUSDT candle"] * 7 + ["BTCUSDT funding"]
+    channels = [channel for channel, _, _ in letters]
+    assert channels == ["BTCUSDT candle"] * 6 + ["OLDUSDT candle", "BTCUSDT funding"]
     assert "candles_high_is_highest" in letters[0][1]
     assert "18 behind" in letters[1][1]
-    assert "does not exist" in letters[4][1]
+    assert "knows no pair binance/OLDUSDT" in letters[6][1]
     assert query(database_url, "SELECT funding_rate FROM funding_rates") == [(Decimal("0.0002"),)]
+
+
+def test_rows_of_another_database_go_where_their_names_are(
+    tmp_path: Path, warehouse: Warehouse, database_url: str, lake: Lake, btc: LivePair
+) -> None:
+    numbered_otherwise = LivePair(btc.id + 50, "binance", "BTCUSDT", "BTC", "USDT", "spot", "BTCUSDT", {"1m": 99_999})
+
+    async def scenario() -> None:
+        async with running_sink(tmp_path, lake, warehouse) as sink:
+            sink.candles(numbered_otherwise, [candle(0)], EXCHANGE)
+            sink.funding(numbered_otherwise, NOON_MS, Funding("BTCUSDT", Decimal("0.0002")))
+            assert await sink.delivered(DEADLINE_S)
+
+    run(scenario)
+    assert len(stored_candles(database_url, btc.starlistings["1m"])) == 1
+    assert query(database_url, "SELECT trading_pair_id FROM funding_rates") == [(btc.id,)]
+    assert dead_letters(database_url) == []
 
 
 def test_a_trade_that_can_not_be_counted_is_a_dead_letter_and_the_others_go_on(
