@@ -1,5 +1,7 @@
 """Funding and open interest by the minute: the last of each, with what earlier messages of the minute said beside it.
 
+The very first reading is given out at once as well, so that a reader need not wait for the end of a minute; that end corrects it.
+
 Belongs here: holding a minute until it is over. Does not: writing (the sink), asking (polls.py). Pure; times are exchange ms.
 """
 
@@ -29,12 +31,19 @@ class MinuteOf(Generic[_RowT]):
     _flushed_ms: int = -1
 
     def take(self, row: _RowT, now_ms: int) -> tuple[int, _RowT] | None:
-        """The minute (its start) and row that this one ends, if it does. Rows of a minute that was given out are too late."""
+        """The minute (its start) and row that this one ends, if it does, or itself as the very first.
+
+        Rows of a minute that was given out are too late.
+        """
         time_ms = now_ms if row.time_ms is None else row.time_ms
         minute_ms = time_ms - time_ms % MINUTE_MS
         if minute_ms <= self._flushed_ms or (self._row is not None and time_ms < self._time_ms):
             return None
-        done = self.flush() if self._row is not None and minute_ms > self._minute_ms else None
+        done: tuple[int, _RowT] | None = None
+        if self._row is None and self._flushed_ms < 0:
+            done = (minute_ms, row)
+        elif self._row is not None and minute_ms > self._minute_ms:
+            done = self.flush()
         self._row = row if self._row is None else _merged(self._row, row)
         self._minute_ms, self._time_ms = minute_ms, time_ms
         return done

@@ -192,6 +192,25 @@ def test_a_disconnect_is_a_gap_of_each_kind_from_a_little_before() -> None:
     assert candles.end_ms >= NOON_MS + 6 * MINUTE
 
 
+def test_a_stream_that_never_brought_anything_is_missed_since_it_was_there() -> None:
+    world = World(HYPERLIQUID)
+    mine = world.start(Channel.TRADES)
+    world.now_ms += 10 * MINUTE
+    world.router.lost("main", mine, "stale")
+    (gap,) = world.gaps.of("trades", "stale")
+    assert gap.start_ms == NOON_MS - MINUTE
+
+
+def test_trades_of_before_a_connection_say_nothing_of_lag() -> None:
+    world = World(HYPERLIQUID)
+    delivery = (Subscription(world.pair, Channel.TRADES, "s"), made_trade(1, NOON_MS - 20_000), b"raw", NOON_MS / 1000)
+    world.router.receive([delivery], timely=False)
+    assert world.router.tallies.lag_ms is None
+    assert world.sink.trade_ids() == [1]
+    world.router.receive([(delivery[0], made_trade(2, NOON_MS - 50), b"raw", NOON_MS / 1000)])
+    assert world.router.tallies.lag_ms == pytest.approx(50)
+
+
 def test_closed_candles_are_stored_forming_ones_are_shown() -> None:
     world = World()
     world.start(Channel.CANDLES)
@@ -261,19 +280,23 @@ def test_funding_is_the_last_of_its_minute_with_what_came_before() -> None:
         Funding("BTCUSDT", rate * 3, time_ms=NOON_MS + 61_000),
         Funding("BTCUSDT", rate * 4, time_ms=NOON_MS + 59_500),  # of a minute that is over
     )
-    ((minute, row),) = world.sink.kept_funding
+    (first_minute, first), (minute, row) = world.sink.kept_funding
+    assert (first_minute, first.funding_rate) == (NOON_MS, rate)  # nobody waits a minute for the very first
     assert minute == NOON_MS
     assert (row.funding_rate, row.premium, row.mark_price) == (rate * 2, Decimal("0.5"), Decimal(7))
     world.later(63_000)
-    assert [minute for minute, _ in world.sink.kept_funding] == [NOON_MS, NOON_MS + MINUTE]
+    assert [minute for minute, _ in world.sink.kept_funding] == [NOON_MS, NOON_MS, NOON_MS + MINUTE]
 
 
-def test_open_interest_waits_for_the_minute_and_for_the_end() -> None:
+def test_open_interest_comes_at_once_and_then_waits_for_the_minute_and_for_the_end() -> None:
     world = World()
     world.receive(OpenInterest("BTCUSDT", Decimal(5)))
-    assert world.sink.kept_open_interest == []
+    assert [row.open_interest for _, row in world.sink.kept_open_interest] == [Decimal(5)]
+    world.receive(OpenInterest("BTCUSDT", Decimal(6)))
+    assert len(world.sink.kept_open_interest) == 1
     world.router.flush()
-    assert [(minute, row.open_interest) for minute, row in world.sink.kept_open_interest] == [(NOON_MS, Decimal(5))]
+    kept = [(minute, row.open_interest) for minute, row in world.sink.kept_open_interest]
+    assert kept == [(NOON_MS, Decimal(5)), (NOON_MS, Decimal(6))]
 
 
 def test_quotes_are_kept_only_where_they_are_the_ticks() -> None:
@@ -327,6 +350,8 @@ def test_built_bars_are_whole_or_not_stored() -> None:
         world.now_ms = NOON_MS + second * 1000
         world.receive(made_trade(number, world.now_ms, price=str(100 + number % 5)))
     assert world.sink.opens(CandleRank.LIVE_STREAM) == [NOON_MS + each * MINUTE for each in range(1, 7)]
+    counts = {candle.num_trades for _, candle in world.sink.kept_candles}
+    assert counts <= {16, 18}  # eight or nine aggregates of two trades each
     gaps = world.gaps.of("candles", "missing_candle")
     assert [(gap.interval, gap.start_ms) for gap in gaps] == [("1m", NOON_MS), ("5m", NOON_MS)]
 
@@ -353,7 +378,7 @@ def test_pairs_come_and_go() -> None:
     world.start(Channel.TRADES)
     world.receive(Funding("BTCUSDT", Decimal(1), time_ms=NOON_MS))
     world.router.set_pairs([])
-    assert len(world.sink.kept_funding) == 1  # the unfinished minute is kept
+    assert len(world.sink.kept_funding) == 2  # the unfinished minute is kept, as the first reading was
     world.receive(made_trade(1))
     assert world.sink.kept_trades == []
     assert all(gap.end_ms is not None for gap in world.gaps.gaps)
