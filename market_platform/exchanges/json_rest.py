@@ -20,13 +20,12 @@ from market_platform.domain.errors import (
     MarketPlatformError,
     RateLimitedError,
 )
-from market_platform.exchanges.dukascopy.transport import retrying
+from market_platform.exchanges.http import LOOPBACK, read_body, retrying
 from market_platform.exchanges.limits import WeightBudget, shared_budget
 
 Value = TypeVar("Value")
 
 MAX_BODY_BYTES = 16 * 2**20
-_LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
 def honest_user_agent() -> str:
@@ -78,7 +77,7 @@ class JsonRest:
             headers=dict(headers),
             timeout=timeout_s,
             verify=self._base.startswith("https:"),  # loading certificates takes 20 ms; plain HTTP has no use for them
-            mounts=dict.fromkeys(_LOOPBACK),  # a proxy from the environment is not for this machine itself
+            mounts=dict.fromkeys(LOOPBACK),  # a proxy from the environment is not for this machine itself
         )
 
     async def aclose(self) -> None:
@@ -129,7 +128,7 @@ class JsonRest:
                 asyncio.timeout(self._timeout_s),
                 self._client.stream(request.method, url, params=request.params or None, json=request.body) as response,
             ):
-                body = await _read(response, request.what)
+                body = await read_body(response, request.what, MAX_BODY_BYTES)
         except (TimeoutError, httpx.TimeoutException):
             raise ExchangeUnavailableError(
                 f"{request.what}: no answer within {self._timeout_s:g} s from {url}"
@@ -157,17 +156,6 @@ class JsonRest:
             raise RateLimitedError(f"{what}: HTTP 429, {self._base} wants a pause {told}", retry_after=pause)
         known = self._refusal(status, body, what) if 400 <= status < 500 else None
         raise known or ExchangeUnavailableError(f"{what}: HTTP {status} from {response.url.path} is not an answer")
-
-
-async def _read(response: httpx.Response, what: str) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.aiter_bytes():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise BadPayloadError(f"{what}: {response.url.path} sends more than {MAX_BODY_BYTES} bytes")
-    return b"".join(chunks)
 
 
 def _seconds(header: str | None) -> float | None:

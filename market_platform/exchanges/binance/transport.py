@@ -22,7 +22,7 @@ from market_platform.domain.errors import (
     UnknownSymbolError,
 )
 from market_platform.exchanges.binance.config import BinanceConfig, Market
-from market_platform.exchanges.dukascopy.transport import retrying
+from market_platform.exchanges.http import LOOPBACK, read_body, retrying
 from market_platform.exchanges.limits import WeightBudget, shared_budget
 
 Value = TypeVar("Value")
@@ -31,7 +31,6 @@ _PREFIX: dict[Market, str] = {"spot": "/api/v3", "usdm": "/fapi/v1"}
 WEIGHT_A_MINUTE: dict[Market, float] = {"spot": 6000.0, "usdm": 2400.0}
 MAX_BODY_BYTES = 64 * 2**20
 _UNKNOWN_SYMBOL = (-1121, -1122)
-_LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
 class _Refusal(msgspec.Struct):
@@ -66,7 +65,7 @@ class BinanceTransport:
             headers={"User-Agent": config.user_agent},
             timeout=config.request_timeout_s,
             verify=self._base.startswith("https:"),  # loading certificates takes 20 ms; plain HTTP has no use for them
-            mounts=dict.fromkeys(_LOOPBACK),  # a proxy from the environment is not for this machine itself
+            mounts=dict.fromkeys(LOOPBACK),  # a proxy from the environment is not for this machine itself
         )
 
     async def aclose(self) -> None:
@@ -109,7 +108,7 @@ class BinanceTransport:
                 asyncio.timeout(self._config.request_timeout_s),
                 self._client.stream("GET", url, params=dict(question.params)) as response,
             ):
-                body = await _read(response, what)
+                body = await read_body(response, what, MAX_BODY_BYTES)
         except (TimeoutError, httpx.TimeoutException):
             raise ExchangeUnavailableError(
                 f"{what}: no answer within {self._config.request_timeout_s:g} s from {url}"
@@ -166,14 +165,3 @@ def _refusal_of(body: bytes) -> _Refusal:
         return _refusal.decode(body)
     except (ValueError, RecursionError):
         return _Refusal()
-
-
-async def _read(response: httpx.Response, what: str) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.aiter_bytes():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise BadPayloadError(f"{what}: {response.url.path} sends more than {MAX_BODY_BYTES} bytes")
-    return b"".join(chunks)

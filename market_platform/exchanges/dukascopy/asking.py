@@ -18,7 +18,8 @@ from market_platform.domain.errors import (
     UnknownSymbolError,
 )
 from market_platform.exchanges.dukascopy.config import DukascopyConfig, Format
-from market_platform.exchanges.dukascopy.transport import Answer, Transport, open_transport, retrying
+from market_platform.exchanges.dukascopy.transport import Answer, Transport, open_transport
+from market_platform.exchanges.http import retrying
 
 Value = TypeVar("Value")
 NOTHING_SHA256 = hashlib.sha256(b"").hexdigest()

@@ -1,17 +1,15 @@
-"""How bytes come from Dukascopy: over HTTP or from a folder of archived files; retries, limits, typed failures.
+"""How bytes come from Dukascopy: over HTTP or from a folder of archived files; limits, typed failures.
 
-A transport makes one request and says what came; `retrying` asks again, finitely. No format is known here.
+A transport makes one request and says what came. No format is known here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -20,19 +18,14 @@ import stamina
 
 from market_platform.domain.clock import Clock
 from market_platform.domain.errors import (
-    BadPayloadError,
     ConfigError,
     ExchangeUnavailableError,
     RateLimitedError,
     UnknownSymbolError,
 )
+from market_platform.exchanges.http import LOOPBACK, read_body
 
-Result = TypeVar("Result")
-
-FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 20.0
 MAX_BODY_BYTES = 64 * 2**20
-_LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +107,7 @@ class HttpTransport:
             headers={"User-Agent": user_agent},
             timeout=timeout_s,
             verify=self.base.startswith("https:"),  # loading certificates takes 20 ms; plain HTTP has no use for them
-            mounts=dict.fromkeys(_LOOPBACK),  # a proxy from the environment is not for this machine itself
+            mounts=dict.fromkeys(LOOPBACK),  # a proxy from the environment is not for this machine itself
         )
 
     async def get(self, path: str, what: str) -> Answer:
@@ -127,7 +120,7 @@ class HttpTransport:
                     if response.status_code == 404:
                         return Answer(b"", missing=True)
                     self._refuse_failure(response, what)
-                    return Answer(await _read(response, what), whole=_announced(response))
+                    return Answer(await read_body(response, what, MAX_BODY_BYTES), whole=_announced(response))
         except (TimeoutError, httpx.TimeoutException):
             raise ExchangeUnavailableError(f"{what}: no answer within {self._timeout_s:g} s from {url}") from None
         except httpx.ConnectError as error:
@@ -216,51 +209,6 @@ class FolderTransport:
 
     async def aclose(self) -> None:
         """Nothing to close."""
-
-
-async def retrying(call: Callable[[], Awaitable[Result]], *, what: str, attempts: int, deadline: float) -> Result:
-    """What `call` returns, asked up to `attempts` times, waiting between with full jitter or as long as told to.
-
-    `what` names the retries in logs and metrics.
-
-    Failures of the exchange are asked again, and so are wrong bodies: they may have been damaged on the way.
-    `deadline` is in the running loop's time; a pause that goes beyond it is not begun. `stamina.set_testing` makes
-    waits nothing.
-
-    Raises:
-        ExchangeUnavailableError, RateLimitedError, BadPayloadError: the last failure, saying how often it was tried.
-    """
-    tried = 0
-
-    def wait(error: Exception) -> bool | float:
-        if not isinstance(error, ExchangeUnavailableError | BadPayloadError):
-            return False
-        pause = random.uniform(0, min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (tried - 1)))  # noqa: S311
-        if isinstance(error, RateLimitedError) and error.retry_after is not None:
-            pause += error.retry_after
-        return pause if asyncio.get_running_loop().time() + pause < deadline else False
-
-    try:
-        async for attempt in stamina.retry_context(wait, attempts=attempts, timeout=None).with_name(what, (), {}):
-            with attempt:
-                tried += 1
-                return await call()
-    except (ExchangeUnavailableError, BadPayloadError) as error:
-        if tried > 1:
-            error.args = (f"{error} (tried {tried} times)",)
-        raise
-    raise AssertionError("unreachable")
-
-
-async def _read(response: httpx.Response, what: str) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.aiter_bytes():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise BadPayloadError(f"{what}: {response.url} sends more than {MAX_BODY_BYTES} bytes")
-    return b"".join(chunks)
 
 
 def _announced(response: httpx.Response) -> bool:
