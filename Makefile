@@ -24,7 +24,7 @@ LOCKED := $(if $(shell command -v flock),flock build/.make.lock)
 .SUFFIXES:
 
 help:
-	@echo 'make up      run everything on this machine: Postgres, Dagster, the API, the replay exchange (Ctrl-C stops it)'
+	@echo 'make up      run everything on this machine: Postgres, Dagster, the API, the streamer, the replay exchange (Ctrl-C stops it)'
 	@echo 'make test    run the tests (TESTS="-k ticks market_platform_tests/unit" for some of them)'
 	@echo 'make check   formatting, lint, types, import directions, container files'
 	@echo 'make bench   measure against the limits in docs/performance.md; writes build/bench.json'

@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     # exchanges
     market: Literal["replay", "live"] = "replay"
     recordings: Path | None = None
+    replay_host: str = "127.0.0.1"
     replay_port: int = Field(8190, ge=1, le=65535)
     replay_seed: int = 7
     dukascopy_transport: Literal["json", "bi5"] = "json"
@@ -142,7 +143,7 @@ class Settings(BaseSettings):
             raise ValueError("must be s3://bucket, s3://bucket/prefix or file:///folder")
         return value
 
-    @field_validator("r2_bucket_name", "r2_account_id")
+    @field_validator("r2_bucket_name", "r2_account_id", "replay_host")
     @classmethod
     def _only_names(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
@@ -206,14 +207,18 @@ class Settings(BaseSettings):
         return f"https://{self.r2_account_id}.r2.cloudflarestorage.com" if self.r2_account_id else None
 
     @property
+    def replay_address(self) -> str:
+        """Where the replay exchange is asked, `host:port`; one that listens everywhere is asked on this machine."""
+        host = "127.0.0.1" if self.replay_host == "0.0.0.0" else self.replay_host  # noqa: S104 - compared, not bound
+        return f"{host}:{self.replay_port}"
+
+    @property
     def resolved_dukascopy_json_url(self) -> str:
         """Root of Dukascopy's JSON API: the configured one, the real one, or the replay exchange's."""
         if self.dukascopy_json_url:
             return self.dukascopy_json_url
         return (
-            "https://jetta.dukascopy.com/v1"
-            if self.market == "live"
-            else f"http://127.0.0.1:{self.replay_port}/dukascopy/v1"
+            "https://jetta.dukascopy.com/v1" if self.market == "live" else f"http://{self.replay_address}/dukascopy/v1"
         )
 
     def live_url(self, name: LiveUrl) -> str:
@@ -225,7 +230,7 @@ class Settings(BaseSettings):
         if self.market == "live":
             return real
         scheme = "ws" if real.startswith("ws") else "http"
-        return f"{scheme}://127.0.0.1:{self.replay_port}{replayed}"
+        return f"{scheme}://{self.replay_address}{replayed}"
 
     @property
     def journal_dir(self) -> Path:
@@ -239,7 +244,7 @@ class Settings(BaseSettings):
             return self.dukascopy_bi5_url
         if self.market == "live":
             return "https://datafeed.dukascopy.com/datafeed"
-        return f"http://127.0.0.1:{self.replay_port}/dukascopy/datafeed"
+        return f"http://{self.replay_address}/dukascopy/datafeed"
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -65,4 +65,5 @@ def replay(
         settings.replay_seed if seed is None else seed,
         settings.recordings if recordings is None else recordings,
         speed=settings.replay_speed if speed is None else speed,
+        host=settings.replay_host,
     )

@@ -22,6 +22,7 @@ class _Name(StrEnum):
     DAEMON = "daemon"
     WEBSERVER = "webserver"
     API = "api"
+    STREAMER = "streamer"
     UP = "up"
 
 
@@ -47,8 +48,8 @@ def up(
     """Run everything on this machine and show what runs where.
 
     Starts an embedded Postgres (or uses `DATABASE_URL`), applies migrations, syncs `config/starlistings.yaml`, and runs
-    Dagster (code server, daemon, UI), the API and the replay exchange. `Ctrl-C` stops all of it within ten seconds. All
-    data is kept in `MARKET_DATA_DIR` and is there again next time.
+    Dagster (code server, daemon, UI), the API (REST and WebSocket), the streamer of live markets and the replay exchange.
+    `Ctrl-C` stops all of it within ten seconds. All data is kept in `MARKET_DATA_DIR` and is there again next time.
 
     With the replay exchange (no network, no accounts), or with the real exchanges:
 

@@ -24,6 +24,7 @@ from market_platform.embedded.record import ServiceState
 from market_platform.embedded.services import Service
 
 LOG_LIMIT = 8 * 1024 * 1024
+_TROUBLE_EVERY_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Child:
         self._ends: deque[float] = deque(maxlen=64)
         self.session: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._trouble: str | None = None
+        self._trouble_asked_at = float("-inf")
 
     @property
     def pid(self) -> int | None:
@@ -113,6 +116,17 @@ class Child:
             self.was_ready = True
             self._since = self._clock()
         return self.ready
+
+    def trouble(self) -> str | None:
+        """What keeps it from being ready although it runs, when that is news; asked every two seconds."""
+        if self.ready or self.pid is None or self.waits or self.service.trouble is None:
+            return None
+        now = time.monotonic()
+        if now - self._trouble_asked_at < _TROUBLE_EVERY_S:
+            return None
+        self._trouble_asked_at = now
+        before, self._trouble = self._trouble, self.service.trouble()
+        return None if self._trouble == before else self._trouble
 
     def reap(self) -> str | None:
         """When the process has ended by itself: plan the next start, and say what happened. None while it runs."""

@@ -17,6 +17,7 @@ _TIMEOUT_S = 2.0
 _LOCATIONS = (
     "{workspaceOrError{__typename ... on Workspace{locationEntries{loadStatus locationOrLoadError{__typename}}}}}"
 )
+_LOAD_ERRORS = "{workspaceOrError{... on Workspace{locationEntries{locationOrLoadError{... on PythonError{message causes{message}}}}}}}"
 _DAEMONS = "{instance{daemonHealth{allDaemonStatuses{required lastHeartbeatTime}}}}"
 
 
@@ -43,6 +44,18 @@ def dagster_locations_load(url: str) -> bool:
         and (entry["locationOrLoadError"] or {}).get("__typename") == "RepositoryLocation"
         for entry in entries
     )
+
+
+def dagster_load_error(url: str) -> str | None:
+    """Why the Dagster UI could not load a code location, in one line; None while it does not answer or all is well."""
+    workspace = _graphql(url, _LOAD_ERRORS).get("workspaceOrError") or {}
+    for entry in workspace.get("locationEntries") or []:
+        error = entry.get("locationOrLoadError") or {}
+        if "message" in error:
+            told = [error["message"], *(each["message"] for each in error.get("causes") or [])]
+            lines = [text.strip().splitlines()[0] for text in reversed(told) if text and text.strip()]
+            return str(lines[0]) if lines else "no reason given"
+    return None
 
 
 def dagster_daemon_beats(url: str, age_s: float) -> bool:

@@ -17,7 +17,14 @@ from typing import get_args
 from urllib.parse import unquote, urlsplit
 
 from market_platform.domain.errors import ConfigError
-from market_platform.embedded.probes import dagster_daemon_beats, dagster_locations_load, http_ok, tcp_open
+from market_platform.embedded.probes import (
+    dagster_daemon_beats,
+    dagster_load_error,
+    dagster_locations_load,
+    http_ok,
+    tcp_open,
+)
+from market_platform.embedded.record import log_folder
 from market_platform.settings import PROJECT_ROOT, LiveUrl, Settings
 from market_platform.starlistings import load_starlistings
 
@@ -45,7 +52,7 @@ class Service:
 
     `before` is run to its end before each start; `after` names services that must be ready before this one is started;
     `early` lets it (a Python console script) do its imports while it waits; `stop_phase` says when it is told to stop (1
-    first); `link` is what a person opens.
+    first); `link` is what a person opens; `trouble` says what keeps it from being ready although it runs, None when nothing does.
     """
 
     name: str
@@ -58,6 +65,7 @@ class Service:
     after: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     early: bool = False
+    trouble: Callable[[], str | None] | None = None
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -74,6 +82,7 @@ def stack_services(settings: Settings, *, folder: Path | None = None) -> list[Se
     dagster_url = f"http://{host}:{dagster_port}"
     api_url = f"http://{_reachable(settings.api_host)}:{api_port}"
     code_host, code_port = settings.code_location_host, settings.code_location_port
+    code_log = log_folder(settings) / "code.log"
     services = [
         Service(
             name="code",
@@ -108,6 +117,7 @@ def stack_services(settings: Settings, *, folder: Path | None = None) -> list[Se
             what="Dagster UI: lineage, runs, backfills",
             command=("dagster-webserver", "-h", settings.dagster_host, "-p", dagster_port, "-w", workspace),
             probe=lambda _age: dagster_locations_load(dagster_url),
+            trouble=lambda: _load_trouble(dagster_url, code_log),
             stop_phase=1,
             port=Port(settings.dagster_host, settings.dagster_port, "DAGSTER_PORT"),
             link=dagster_url,
@@ -116,7 +126,7 @@ def stack_services(settings: Settings, *, folder: Path | None = None) -> list[Se
         ),
         Service(
             name="api",
-            what="API: candles over HTTP",
+            what="API: candles over REST and WebSocket",
             command=("python", "-m", "api_service"),
             probe=lambda _age: http_ok(f"{api_url}/readyz"),
             stop_phase=1,
@@ -139,7 +149,7 @@ def stack_services(settings: Settings, *, folder: Path | None = None) -> list[Se
             )
         )
     if settings.market == "replay":
-        replay_url = f"http://127.0.0.1:{settings.replay_port}"
+        replay_url = f"http://{settings.replay_address}"
         source = f"recordings in {settings.recordings}" if settings.recordings else "generated markets"
         services.insert(
             0,
@@ -149,11 +159,16 @@ def stack_services(settings: Settings, *, folder: Path | None = None) -> list[Se
                 command=("python", "-m", "market_platform.replay"),
                 probe=lambda _age: http_ok(f"{replay_url}/healthz"),
                 stop_phase=3,
-                port=Port("127.0.0.1", settings.replay_port, "REPLAY_PORT"),
+                port=Port(settings.replay_host, settings.replay_port, "REPLAY_PORT"),
                 link=replay_url,
             ),
         )
     return services
+
+
+def _load_trouble(dagster_url: str, log: Path) -> str | None:
+    reason = dagster_load_error(dagster_url)
+    return reason and f"Dagster can't load the assets: {reason} (log: {log})"
 
 
 def _streams(settings: Settings) -> bool:

@@ -284,6 +284,8 @@ class Supervisor:
             if self._stop_signals:
                 return
             child.probe()
+            if (trouble := child.trouble()) is not None:
+                self._screen.event(trouble)
             rotate(child.log, LOG_LIMIT)
         if self._postgres is not None:
             rotate(self._postgres.log, LOG_LIMIT)

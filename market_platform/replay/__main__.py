@@ -15,7 +15,13 @@ def main() -> int:
     try:
         settings = get_settings()
         configure_logs(settings.log_level, settings.log_format)
-        run(settings.replay_port, settings.replay_seed, settings.recordings, speed=settings.replay_speed)
+        run(
+            settings.replay_port,
+            settings.replay_seed,
+            settings.recordings,
+            speed=settings.replay_speed,
+            host=settings.replay_host,
+        )
     except MarketPlatformError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the message is for the person at the terminal
         return 1

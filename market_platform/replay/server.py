@@ -79,8 +79,8 @@ def open_source(recordings: Path | None, seed: int, clock: Clock = utc_now) -> R
     return GeneratorSource(seed, clock) if recordings is None else RecordingsSource(recordings, clock)
 
 
-def bind(port: int) -> socket.socket:
-    """A socket on that port of this machine only; port 0 takes a free one.
+def bind(port: int, host: str = HOST) -> socket.socket:
+    """A socket on that port, of this machine only unless another host is given; port 0 takes a free one.
 
     Raises:
         ConfigError: when the port can't be had, saying why and what to do.
@@ -89,14 +89,14 @@ def bind(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
+        listener.bind((host, port))
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(
                 f"port {port} is taken by another program; stop it, or choose another port with REPLAY_PORT or --port"
             ) from None
-        raise ConfigError(f"the replay exchange can't listen on port {port}: {error.strerror}") from None
+        raise ConfigError(f"the replay exchange can't listen on {host}, port {port}: {error.strerror}") from None
     return listener
 
 
@@ -122,17 +122,25 @@ def make_server(app: ASGIApp, *, grace_seconds: int = GRACE_SECONDS) -> Server:
     )
 
 
-def run(port: int, seed: int, recordings: Path | None, clock: Clock = utc_now, *, speed: float = 1.0) -> None:
+def run(
+    port: int,
+    seed: int,
+    recordings: Path | None,
+    clock: Clock = utc_now,
+    *,
+    speed: float = 1.0,
+    host: str = HOST,
+) -> None:
     """Serve until asked to stop; live markets run `speed` times faster than the clock.
 
     Raises:
         ConfigError: when the port is taken or the recordings are not there.
     """
     source = open_source(recordings, seed, clock)
-    listener = bind(port)
+    listener = bind(port, host)
     listener.listen(128)
     log = structlog.get_logger("market_platform.replay")
-    root = f"http://{HOST}:{listener.getsockname()[1]}"
+    root = f"http://{host}:{listener.getsockname()[1]}"
     log.info(
         "replay exchange is up", json_api=f"{root}/dukascopy/v1", bi5=f"{root}/dukascopy/datafeed", source=source.name
     )

@@ -110,3 +110,28 @@ def test_the_image_has_what_it_copies_and_leaves_out_the_rest() -> None:
     for name in " ".join(copied).split():
         assert (PROJECT_ROOT / name).exists(), name
         assert f"!{name}" in allowed or (name.startswith("requirements/") and "!requirements/*.txt" in allowed), name
+
+
+def test_the_replay_exchange_is_reached_from_every_container() -> None:
+    host = COMPOSE["x-settings"]["REPLAY_HOST"]
+    assert SERVICES[host]["command"] == ["python", "-m", "market_platform.replay"]
+    assert SERVICES[host]["environment"]["REPLAY_HOST"] == "0.0.0.0"
+    assert all(service["environment"]["REPLAY_HOST"] == host for name, service in OURS.items() if name != host)
+    assert not any("network_mode" in service for service in SERVICES.values())
+
+
+def test_no_key_stands_twice() -> None:
+    def repeated(node: yaml.Node) -> list[str]:
+        if isinstance(node, yaml.SequenceNode):
+            return [key for each in node.value for key in repeated(each)]
+        if not isinstance(node, yaml.MappingNode):
+            return []
+        keys = [key.value for key, _ in node.value]
+        return [
+            *(key for key in keys if keys.count(key) > 1),
+            *(found for _, each in node.value for found in repeated(each)),
+        ]
+
+    root = yaml.compose((PROJECT_ROOT / "docker-compose.yml").read_text())
+    assert root is not None
+    assert repeated(root) == []

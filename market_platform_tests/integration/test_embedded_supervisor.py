@@ -309,3 +309,13 @@ def test_reset_refuses_while_running_and_deletes_only_what_is_embedded(make_stac
     reset_data(stack.settings)
     assert sorted(each.name for each in data.iterdir()) == ["mine.txt"]
     assert what_reset_deletes(stack.settings) == []
+
+
+def test_what_keeps_a_service_from_being_ready_is_said_once(make_stack: MakeStack) -> None:
+    stack = make_stack({"web": {"trouble": "web can't load the assets"}, "api": {}})
+    stack.start()
+    stack.wait_for("web can't load the assets")
+    stack.wait_for("api is ready")
+    assert stack.stop()[0] == 0
+    assert stack.said("web can't load the assets") == 1
+    assert stack.said("web is ready") == 0

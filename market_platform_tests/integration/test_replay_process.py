@@ -172,3 +172,14 @@ def test_it_is_small_when_idle_and_knows_nothing_of_its_clients(tmp_path: Path) 
     ).stdout.split()  # fmt: skip
     for module in ("dagster", "polars", "pyarrow", "sqlalchemy", "obstore", "market_platform.exchanges"):
         assert module not in loaded
+
+
+def test_it_listens_where_it_is_told(tmp_path: Path) -> None:
+    port = free_port()
+    with started(MODULE, tmp_path, REPLAY_PORT=str(port), REPLAY_HOST="0.0.0.0") as process:
+        wait_until_up(port, process)
+        assert httpx.get(f"http://127.0.0.2:{port}/healthz").status_code == 200  # another address than the usual one
+    with started(MODULE, tmp_path, REPLAY_PORT=str(port), REPLAY_HOST="192.0.2.1") as process:
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert said.startswith(f"error: the replay exchange can't listen on 192.0.2.1, port {port}: ")

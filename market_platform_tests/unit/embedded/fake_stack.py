@@ -1,6 +1,7 @@
 """A real supervisor over fake services: `python -m … <JSON>`, and what tests need to look at it from outside.
 
-The JSON says: `services` (name → options of fake_service.py, and `port`, `phase`, `after`), `postgres` (bool), `prepare`
+The JSON says: `services` (name → options of fake_service.py, and `port`, `phase`, `after`,
+`trouble`), `postgres` (bool), `prepare`
 (a command).
 """
 
@@ -39,6 +40,10 @@ def _probe(url: str, _age: float) -> bool:
     return http_ok(url)
 
 
+def _never(_age: float) -> bool:
+    return False
+
+
 def _service(name: str, options: dict[str, Any], pids: str) -> Service:
     flags = [f"--{flag}" for flag in ("stubborn", "orphan", "worker", "fail") if options.get(flag)]
     port = int(options["port"])
@@ -46,7 +51,8 @@ def _service(name: str, options: dict[str, Any], pids: str) -> Service:
         name=name,
         what=f"fake {name}",
         command=(sys.executable, "-I", "-S", FAKE, name, "--port", str(port), "--pids", pids, *flags),
-        probe=partial(_probe, f"http://127.0.0.1:{port}"),
+        probe=_never if "trouble" in options else partial(_probe, f"http://127.0.0.1:{port}"),
+        trouble=(lambda: str(options["trouble"])) if "trouble" in options else None,
         stop_phase=int(options.get("phase", 1)),
         port=Port("127.0.0.1", port, f"{name.upper()}_PORT"),
         link=f"http://127.0.0.1:{port}",

@@ -8,12 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from market_platform.cli import make_app
+from market_platform.domain.errors import ConfigError
 from market_platform.embedded.errors import PortTakenError
 from market_platform.embedded.preflight import check_ports
 from market_platform.embedded.services import STREAMED, Port, Service, child_environment, stack_services
 from market_platform.exchanges.codes import LIVE_EXCHANGES
 from market_platform.settings import PROJECT_ROOT, Settings, load_settings
+
+WRONG_USAGE = 2
 
 
 def settings(**values: object) -> Settings:
@@ -122,3 +127,22 @@ def test_a_port_in_use_is_named_with_its_user() -> None:
         with pytest.raises(PortTakenError, match="DAGSTER_PORT") as caught:
             check_ports([], Port("127.0.0.1", server.getsockname()[1], "DAGSTER_PORT"))
     assert caught.value.setting == "DAGSTER_PORT"
+
+
+def test_everything_that_runs_has_a_log_that_can_be_asked_for() -> None:
+    names = {each.name for each in stack_services(settings(market="replay"))}
+    for name in names:
+        assert CliRunner().invoke(make_app(), ["logs", name]).exit_code != WRONG_USAGE, name
+    assert CliRunner().invoke(make_app(), ["logs", "nobody"]).exit_code == WRONG_USAGE
+
+
+def test_the_replay_exchange_is_asked_where_it_listens() -> None:
+    moved = settings(market="replay", replay_host="replay", replay_port=8200)
+    assert moved.live_url("binance_spot_stream") == "ws://replay:8200/binance/spot"
+    assert moved.resolved_dukascopy_json_url == "http://replay:8200/dukascopy/v1"
+    assert moved.resolved_dukascopy_bi5_url == "http://replay:8200/dukascopy/datafeed"
+    [replay] = [each for each in stack_services(moved) if each.name == "replay"]
+    assert (replay.port, replay.link) == (Port("replay", 8200, "REPLAY_PORT"), "http://replay:8200")
+    assert settings(market="replay", replay_host="0.0.0.0").live_url("oanda_rest") == "http://127.0.0.1:8190/oanda"
+    with pytest.raises(ConfigError, match="REPLAY_HOST"):
+        settings(replay_host="http://replay")
