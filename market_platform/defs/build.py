@@ -164,12 +164,13 @@ def _add_live(
 
 
 def accept_beta() -> None:
-    """Say nothing, in this process, about the two features that Dagster calls beta and that we use on purpose.
+    """Say nothing, in this process, about three features that Dagster calls beta and that are used on purpose.
 
     `backfill_policy` is what makes a run take many days; `allow_nonexistent_upstream_partitions` lets the first month begin
-    before the first day. Both are covered by tests, and Dagster is pinned to a minor version.
+    before the first day; `owners` of sensors Dagster passes on by itself. The
+    first two are covered by tests, and Dagster is pinned to a minor version.
     """
-    names = "backfill_policy|allow_nonexistent_upstream_partitions"
+    names = "backfill_policy|allow_nonexistent_upstream_partitions|owners"
     warnings.filterwarnings("ignore", message=f"Parameter `({names})`", category=dg.BetaWarning)
 
 

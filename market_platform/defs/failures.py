@@ -30,7 +30,7 @@ def as_failure(error: MarketPlatformError, *, last_attempt: bool = False) -> dg.
     """The failure for a typed error, with the days that failed as metadata."""
     metadata: dict[str, dg.MetadataValue] = {"error": dg.MetadataValue.text(type(error).__name__)}
     if isinstance(error, DayFailedError):
-        failed = {day: f"{type(each).__name__}: {each}" for day, each in error.failures.items()}
+        failed = {day: str(each) for day, each in error.failures.items()}
         metadata[FAILED_DAYS] = dg.MetadataValue.json(failed)
     return dg.Failure(str(error), metadata=metadata, allow_retries=is_retryable(error) and not last_attempt)
 

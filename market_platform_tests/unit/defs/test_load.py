@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 
+import dagster as dg
 import pytest
 
+from market_platform.defs.build import accept_beta
 from market_platform.domain.intervals import INTERVALS
 from market_platform_tests.recordings import PROJECT_ROOT
 
@@ -82,3 +85,12 @@ def test_importing_the_definitions_does_no_work() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_what_dagster_calls_beta_and_we_use_is_not_warned_of() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        accept_beta()
+        job = dg.define_asset_job("days")
+        sensor = dg.SensorDefinition(name="repairs", job=job, evaluation_fn=lambda _: None, owners=["team:market-data"])
+    assert sensor.owners == ["team:market-data"]
