@@ -6,6 +6,7 @@ to Dagster (dagster_api.py), running assets here (defs/direct.py).
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -74,7 +75,7 @@ def backfill(
     today = utc_now().date()
     start, end = _day(first, "--from"), _day(last, "--to")
     check_range(start, end, today)
-    targets = _plan(settings, pairs, layers.split(","), start, end, today)
+    targets = _plan(settings, pairs, _layers(layers), start, end, today)
     if dry_run:
         _show(targets)
         return
@@ -91,6 +92,17 @@ def _day(text: str, option: str) -> date:
         raise BadRequestError(f"{option} {text!r} is not a day; write YYYY-MM-DD", code="invalid_range") from None
 
 
+def _layers(text: str) -> list[str]:
+    """The layers of `--layers`."""
+    wanted = [layer.strip() for layer in text.split(",") if layer.strip()]
+    if not wanted:
+        raise BadRequestError(
+            "--layers names no layer; write `ticks`, `candles` or intervals such as `5m`, separated by commas",
+            code="invalid_layer",
+        )
+    return wanted
+
+
 def _plan(
     settings: Settings, names: Sequence[str], layers: Sequence[str], first: date, last: date, today: date
 ) -> dict[str, Sequence[Target]]:
@@ -99,11 +111,10 @@ def _plan(
     from market_platform.starlistings import load_starlistings
 
     pairs = choose_pairs(load_starlistings(settings.starlistings_file).pairs(), names)
-    wanted = [layer.strip() for layer in layers if layer.strip()]
     known = _known_days(settings, pairs, first, last)
     targets = {
         pair.name: plan_targets(
-            pair, choose_layers(pair, wanted), first, last, today, known.get(pair.name, frozenset())
+            pair, choose_layers(pair, layers), first, last, today, known.get(pair.name, frozenset())
         )
         for pair in pairs
     }
@@ -288,10 +299,20 @@ def _report(watched: Sequence[_Watched], pages: Sequence[str]) -> None:
 def _fail(done: int, total: int, failures: Mapping[str, str], pages: Sequence[str]) -> None:
     typer.echo(f"{done:,} of {total:,} partitions materialised; failed:", err=True)
     for what, error in sorted(failures.items()):
-        typer.echo(f"  {what}: {error}", err=True)
+        typer.echo(f"  {what}: {_without(error, what)}", err=True)
     for page in pages:
         typer.echo(f"  more: {page}", err=True)
     raise typer.Exit(1)
+
+
+def _without(error: str, what: str) -> str:
+    """An error without the pair and the day that `what` names already (`dukascopy/EURUSD/ticks 2024-03-05`)."""
+    asset, _, day = what.partition(" ")
+    pair = asset.rpartition("/")[0]
+    for known in (f"{pair} {day}", pair, day):
+        if known.strip() and error.startswith(known):
+            return error[len(known) :].lstrip(" :") or error
+    return error
 
 
 # ----------------------------------------------------------------------------------------------------------- in this process
@@ -321,7 +342,6 @@ def _run_here(settings: Settings, targets: Mapping[str, Sequence[Target]]) -> No
 def _log_to_standard_error(settings: Settings) -> None:
     """Libraries log what they try again; a failure is told once, at the end, so this is for LOG_LEVEL=DEBUG."""
     import logging
-    import sys
 
     import structlog
 
@@ -338,6 +358,7 @@ def _bar() -> Bar:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
+    drawn = sys.stderr.isatty() and console.is_interactive
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
@@ -345,5 +366,5 @@ def _bar() -> Bar:
         TimeElapsedColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not drawn,
     )

@@ -127,7 +127,8 @@ def repair(
     gaps = [gap for gap in found if gap.state == "open" and gap.end is not None]
     away = sum(gap.state == "open" and gap.end is None for gap in found)
     if away:
-        typer.echo(f"{away} gaps can't be repaired yet: their stream is still away")
+        named = "1 gap can't be repaired yet: its" if away == 1 else f"{away} gaps can't be repaired yet: their"
+        typer.echo(f"{named} stream is still away")
     if not gaps:
         typer.echo("nothing to repair")
         return

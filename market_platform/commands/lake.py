@@ -18,6 +18,8 @@ from market_platform.domain.errors import BadRequestError, ConfigError, Warehous
 from market_platform.settings import Settings, get_settings
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from market_platform.lake.statistics import SymbolStatistics
     from market_platform.lake.store import Lake
     from market_platform.lake.survey import Survey
@@ -261,7 +263,6 @@ def _print_json(document: dict[str, Any]) -> None:
 
 def _print_statistics(lake: Lake, rows: list[SymbolStatistics]) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
     if not rows:
@@ -269,22 +270,43 @@ def _print_statistics(lake: Lake, rows: list[SymbolStatistics]) -> None:
             f"no day files in the lake at {lake.url}; fill it with `market-platform backfill`", soft_wrap=True
         )
         return
-    table = Table(title=f"lake at {lake.url}")
-    for heading in ("pair", "days", "ticks", "MB", "bytes/tick", "first", "last", "weekdays absent", "not available"):
+    console.print(f"lake at {lake.url}\n", soft_wrap=True, markup=False, highlight=False)
+    unlimited = console.options.update_width(10_000)
+    table = _statistics_table(rows, two_lines=False)
+    if console.measure(table, options=unlimited).maximum > console.width:
+        table = _statistics_table(rows, two_lines=True)
+    needed = console.measure(table, options=unlimited).maximum
+    Console(width=max(console.width, needed)).print(table)
+
+
+def _statistics_table(rows: list[SymbolStatistics], *, two_lines: bool) -> Table:
+    """No number is ever cut; for a narrow terminal a pair takes two lines."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    for heading in (
+        "pair",
+        "days",
+        "ticks",
+        "MB",
+        "bytes/\ntick",
+        "first and\nlast",
+        "weekdays\nabsent",
+        "not\navailable",
+    ):
         table.add_column(heading, justify="left" if heading == "pair" else "right", no_wrap=True)
     for row in rows:
         table.add_row(
-            f"{row.exchange}/{row.symbol}",
+            f"{row.exchange}/\n{row.symbol}" if two_lines else f"{row.exchange}/{row.symbol}",
             f"{row.days:,}",
             f"{row.ticks:,}",
             f"{row.bytes / 1e6:,.1f}",
             f"{row.bytes_per_tick:.2f}",
-            str(row.first_day),
-            str(row.last_day),
+            f"{row.first_day}\n{row.last_day}" if two_lines else f"{row.first_day} {row.last_day}",
             f"{row.days_missing:,}",
             f"{row.days - row.conditions.get('available', 0):,}",
         )
-    console.print(table)
+    return table
 
 
 def _print_leftovers(found: Survey) -> None:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from market_platform.domain.clock import days_between, utc_now
+from market_platform.domain.clock import days_between, from_ms, to_ms, utc_now
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import MarketPlatformError
+from market_platform.domain.intervals import bucket_end, parse_interval
 from market_platform.settings import Settings, get_settings
 
 if TYPE_CHECKING:
@@ -82,13 +83,17 @@ def status(
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A pair's newest days, `first` to `last`: condition by day, gaps, the newest tick and candle, all its ticks."""
+    """A pair's newest days, `first` to `last`: condition by day, gaps, the newest tick and candle, all its ticks.
+
+    `last_candle` is when the newest candle opened, `known_to` up to when the newest tick or candle tells of the market.
+    """
 
     name: str
     conditions: Mapping[date, Condition]
     gaps: Sequence[date]
     last_tick: datetime | None
     last_candle: datetime | None
+    known_to: datetime | None
     ticks: int
     first: date
     last: date
@@ -137,7 +142,7 @@ def _pairs(settings: Settings, now: datetime, days: int) -> list[_Pair]:
                     continue
                 mine = totals.get(row.name, [])
                 last_tick = max((each.last_time for each in mine if each.last_time), default=None)
-                shortest = next(iter(row.starlistings.values()), None)
+                interval, shortest = next(iter(row.starlistings.items()), (None, None))
                 if row.exchange in TICK_EXCHANGES:
                     newest = last_tick.date() if last_tick else yesterday
                     lake = load_lake_days(connection, row.id, newest - window, yesterday)
@@ -146,6 +151,12 @@ def _pairs(settings: Settings, now: datetime, days: int) -> list[_Pair]:
                 else:  # a stream's newest day is today; its gaps are in the ledger (`market-platform gaps`)
                     lake, last = {}, now.date()
                 candles = load_candle_days(connection, shortest, last - window, last) if shortest is not None else {}
+                last_candle = max((each.last_time for each in candles.values() if each.last_time), default=None)
+                candle_end = (
+                    from_ms(bucket_end(to_ms(last_candle), parse_interval(interval)))
+                    if interval and last_candle
+                    else None
+                )
                 instrument = load_instrument(connection, row.id) if row.instrument else None
                 open_days = [
                     day
@@ -158,7 +169,8 @@ def _pairs(settings: Settings, now: datetime, days: int) -> list[_Pair]:
                         conditions={day: each.condition for day, each in (lake or candles).items()},
                         gaps=[day for day in open_days if day not in lake],
                         last_tick=last_tick,
-                        last_candle=max((each.last_time for each in candles.values() if each.last_time), default=None),
+                        last_candle=last_candle,
+                        known_to=max((each for each in (last_tick, candle_end) if each), default=None),
                         ticks=sum(each.rows for each in mine),
                         first=last - window,
                         last=last,
@@ -224,7 +236,7 @@ def _show_pairs(pairs: Sequence[_Pair], now: datetime, days: int) -> None:
     for pair in pairs:
         newest = f"{pair.newest:%Y-%m-%d}" if pair.newest else "never"
         counts = [_summary(pair)] if wide else []
-        table.add_row(pair.name, newest, _lag(pair.newest, now), _short(pair.ticks), _strip(pair), *counts)
+        table.add_row(pair.name, newest, _lag(pair.known_to, now), _short(pair.ticks), _strip(pair), *counts)
     console.print(table)
     for pair in pairs:
         if pair.gaps:
@@ -297,7 +309,7 @@ def _document(
                 "ticks": pair.ticks,
                 "last_tick": pair.last_tick.isoformat() if pair.last_tick else None,
                 "last_candle": pair.last_candle.isoformat() if pair.last_candle else None,
-                "lag_seconds": round((now - pair.newest).total_seconds()) if pair.newest else None,
+                "lag_seconds": round((now - pair.known_to).total_seconds()) if pair.known_to else None,
                 "conditions": dict(Counter(each.value for each in pair.conditions.values())),
                 "days": {day.isoformat(): condition.value for day, condition in sorted(pair.conditions.items())},
                 "gaps": [day.isoformat() for day in pair.gaps],

@@ -164,7 +164,7 @@ def test_a_dry_run_asks_no_exchange_and_changes_nothing(run: Run, rest: Scripted
     code, out, _ = run("repair", "--dry-run")
     assert code == 0
     assert "would make 2 repairs of 2 gaps" in out
-    assert "1 gaps can't be repaired yet" in out
+    assert "1 gap can't be repaired yet: its stream is still away" in out
     assert rest.asked == []
 
 

@@ -275,3 +275,19 @@ def test_a_wrong_argument_is_wrong_usage(run: Run, arguments: tuple[str, ...]) -
 
     assert code == 2
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_statistics_never_cut_a_number(run: Run, lake: Lake, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    write(lake, DAY, rows=12_345)
+    write(lake, DAY + timedelta(days=30), rows=1_234)
+
+    code, table = run("stats")
+
+    assert code == 0
+    assert "…" not in table
+    for part in ("dukascopy/", "EURUSD", "13,579", str(DAY), str(DAY + timedelta(days=30)), "weekdays"):
+        assert part in table
+    if columns == 80:
+        assert all(len(line) <= 80 for line in table.splitlines() if "lake at" not in line)
