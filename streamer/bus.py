@@ -46,7 +46,10 @@ class Bus:
                     await self._send_to(bus)
             except (WarehouseError, TimeoutError) as error:
                 if self.connected:
-                    log.warning("the bus is away; clients see closed candles later", reason=str(error))
+                    log.warning(
+                        "the bus is away; clients see closed candles later",
+                        reason=str(error) or f"no answer within {self._timeout_s:g} s",
+                    )
                 self.connected = False
             await asyncio.sleep(_RETRY_S)
 

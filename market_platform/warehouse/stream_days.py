@@ -19,7 +19,7 @@ class StreamDayAddition:
     """What one flush adds to a day. `layer` is `trades`, `ticks`, `candles_1m`, …, `funding_rates` or `open_interest`.
 
     `rows` and `gaps` are added, the span grows, `lag_ms` (event to commit, of this flush) replaces the one before; None
-    leaves it.
+    leaves it, as does one of over a day: then what came is a recording, and its lag says nothing.
     """
 
     trading_pair_id: int
@@ -52,7 +52,7 @@ class StreamDay:
 
 _ADD = """
 INSERT INTO stream_days AS stored (trading_pair_id, layer, day, rows, first_time, last_time, lag_ms, gaps)
-SELECT pair, layer, day, sum(rows), min(first_time), max(last_time), max(lag_ms), sum(gaps)
+SELECT pair, layer, day, sum(rows), min(first_time), max(last_time), max(lag_ms) FILTER (WHERE lag_ms <= 86400000), sum(gaps)
 FROM unnest(%s::integer[], %s::text[], %s::date[], %s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::float8[], %s::integer[])
     AS added (pair, layer, day, rows, first_time, last_time, lag_ms, gaps)
 GROUP BY pair, layer, day ORDER BY pair, layer, day

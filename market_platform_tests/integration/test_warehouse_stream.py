@@ -108,7 +108,8 @@ def test_days_are_added_up_and_reported_as_they_were_read(warehouse: Warehouse) 
     addition = StreamDayAddition(pair.id, "candles_1m", day, 3, NOW, NOW + timedelta(minutes=2), 20.0, 1)
     with warehouse.begin() as conn:
         add_stream_days(conn, [addition, replace(addition, rows=2, first_time=NOW - timedelta(minutes=1), gaps=0)])
-        add_stream_days(conn, [StreamDayAddition(pair.id, "candles_1m", day, 1)])
+        recorded = StreamDayAddition(pair.id, "candles_1m", day, 1, lag_ms=4e10)
+        add_stream_days(conn, [recorded])  # years old: a recording's lag is left out
         add_stream_days(conn, [replace(addition, day=date(2024, 2, 5))])
     with warehouse.begin() as conn:
         found = load_unreported(conn, through=day)
