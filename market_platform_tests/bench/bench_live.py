@@ -40,7 +40,7 @@ from market_platform_tests.fixtures.ports import free_ports
 COINS = [f"COIN{number:03}" for number in range(1, 51)]
 INTERVALS = ("1m", "5m")
 SPEED = 10
-PART_S = 30
+PART_S = 300
 """Parts for the lake are as long as by default, in the exchange's time, so that their writing is part of what is measured."""
 WARM_S, SPAN_S = 45.0, 60.0
 _EDGE_S = 10.0
@@ -118,7 +118,9 @@ def memory_edges(seen: Seen) -> tuple[float, float]:
     return statistics.median(seen.rss[:edge]), statistics.median(seen.rss[-edge:])
 
 
-async def observe(database_url: str, folder: Path, *, warm_s: float = WARM_S, span_s: float = SPAN_S) -> Seen:
+async def observe(
+    database_url: str, folder: Path, *, speed: int = SPEED, warm_s: float = WARM_S, span_s: float = SPAN_S
+) -> Seen:
     """Run the processes, look on for `span_s` after `warm_s`, and end them.
 
     Raises:
@@ -132,19 +134,20 @@ async def observe(database_url: str, folder: Path, *, warm_s: float = WARM_S, sp
         "MARKET": "replay",
         "MARKET_DATA_DIR": str(folder / "data"),
         "REPLAY_PORT": str(replay_port),
-        "REPLAY_SPEED": str(SPEED),
+        "REPLAY_SPEED": str(speed),
         "STREAMER_METRICS_PORT": str(metrics_port),
         "STREAM_EXCHANGES": "binance",
-        "STREAM_PART_S": str(PART_S),
+        "STREAM_PART_S": str(PART_S / speed),
         "LOG_FORMAT": "json",
     }
     metrics = f"http://127.0.0.1:{metrics_port}/metrics"
+    logs = folder / "replay.log", folder / "streamer.log"
     seen = Seen()
     async with AsyncExitStack() as stack:
-        replay = stack.enter_context(_process("market_platform.replay", folder / "replay.log", environment))
-        await _until(f"http://127.0.0.1:{replay_port}/healthz", "", replay)
-        streamer = stack.enter_context(_process("streamer", folder / "streamer.log", environment))
-        await _until(metrics, r"streamer_connection_delivering\{[^}]*\} 1\.0", streamer)
+        replay = stack.enter_context(_process("market_platform.replay", logs[0], environment))
+        await _until(f"http://127.0.0.1:{replay_port}/healthz", "", replay, logs[0])
+        streamer = stack.enter_context(_process("streamer", logs[1], environment))
+        await _until(metrics, r"streamer_connection_delivering\{[^}]*\} 1\.0", streamer, logs[1])
         async with asyncio.TaskGroup() as group:
             watchers = [
                 group.create_task(_watch_exchange(replay_port, seen)),
@@ -156,7 +159,7 @@ async def observe(database_url: str, folder: Path, *, warm_s: float = WARM_S, sp
             for watcher in watchers:
                 watcher.cancel()
         streamer.terminate()
-        assert await asyncio.to_thread(streamer.wait, 30) == 0, (folder / "streamer.log").read_text()[-4000:]
+        assert await asyncio.to_thread(streamer.wait, 30) == 0, _tail(logs[1])
     return seen
 
 
@@ -279,17 +282,21 @@ def _process(module: str, log: Path, environment: dict[str, str]) -> Iterator[su
             process.wait()
 
 
-async def _until(url: str, pattern: str, process: subprocess.Popen[bytes]) -> None:
+async def _until(url: str, pattern: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until an answer has that in it."""
     deadline = time.monotonic() + 60
     async with httpx.AsyncClient(timeout=5) as client:
         while True:
+            assert process.poll() is None, f"it ended:\n{_tail(log)}"
             with contextlib.suppress(httpx.TransportError):
                 if re.search(pattern, (await client.get(url)).raise_for_status().text):
                     return
-            assert process.poll() is None, f"it ended: {url}"
-            assert time.monotonic() < deadline, f"it does not say {pattern!r}: {url}"
+            assert time.monotonic() < deadline, f"{url} does not say {pattern!r}:\n{_tail(log)}"
             await asyncio.sleep(0.2)
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-4000:]
 
 
 async def _messages(url: str) -> float:
