@@ -7,7 +7,7 @@ and when (streamer/repair.py, defs/), how candles and trades become durable (the
     candles   every interval's candles that closed within the gap      before what the exchange still serves
     trades    by id, where ids count up by one                         where the exchange has no history of trades
     quotes    nothing                                                  always: no exchange keeps them
-    context   nothing                                                  whole minutes: what was streamed is nowhere else
+    context   nothing                                                  whole minutes without a row: what was streamed is nowhere else
 
 Gaps that overlap are repaired as one.
 """
@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
-from market_platform.domain.clock import to_ms
+from market_platform.domain.clock import from_ms, to_ms
 from market_platform.domain.errors import HistoryGoneError, MarketPlatformError, is_retryable
 from market_platform.domain.intervals import MINUTE_MS
 from market_platform.domain.live import LivePair
@@ -27,6 +29,7 @@ from market_platform.pipeline.gap_outcomes import Delivery, Outcome, end_ms
 from market_platform.pipeline.gap_trades import repair_trades
 from market_platform.warehouse.engine import Warehouse
 from market_platform.warehouse.gap_repairs import (
+    LostPart,
     advance_gap,
     begin_attempt,
     close_gap,
@@ -34,9 +37,12 @@ from market_platform.warehouse.gap_repairs import (
     record_failure,
 )
 from market_platform.warehouse.gaps import Gap
+from market_platform.warehouse.market_context import load_minutes_without_context
 
 __all__ = ["Delivery", "Outcome", "attempt_repair", "overlapping_gaps", "repair_gaps"]
 
+_MINUTE = timedelta(milliseconds=MINUTE_MS)
+_CONTEXT_ATTEMPTS = 3
 HOPELESS = 10
 """Attempts after which an error that a retry can't help is final."""
 
@@ -84,13 +90,16 @@ async def repair_gaps(
     gaps = [gap for gap in gaps if gap.id in still_open]
     if not gaps:
         return Outcome(note="nothing is open any more")
-    outcome = await attempt_repair(gaps, pair, rest, delivery)
+    if gaps[0].kind == "context":
+        outcome = await asyncio.to_thread(_context, warehouse, gaps)
+    else:
+        outcome = await attempt_repair(gaps, pair, rest, delivery)
     await asyncio.to_thread(_settle, warehouse, gaps, outcome, run_id)
     return outcome
 
 
 async def attempt_repair(gaps: Sequence[Gap], pair: LivePair, rest: LiveRest, delivery: Delivery) -> Outcome:
-    """Ask for what overlapping gaps miss and hand it on; the ledger is not touched."""
+    """Ask for what overlapping gaps of any kind but `context` miss and hand it on; the ledger is not touched."""
     kind, attempts = gaps[0].kind, max(gap.attempts for gap in gaps) + 1
     try:
         if kind == "candles":
@@ -103,15 +112,39 @@ async def attempt_repair(gaps: Sequence[Gap], pair: LivePair, rest: LiveRest, de
         if attempts >= HOPELESS and not is_retryable(error):
             return Outcome(unrepairable=f"given up after {attempts} attempts: {error}")
         return Outcome(error=str(error))
-    if kind == "quotes":
-        return Outcome(unrepairable=_NO_QUOTES)
-    return _context(gaps)
+    return Outcome(unrepairable=_NO_QUOTES)
 
 
-def _context(gaps: Sequence[Gap]) -> Outcome:
-    """Rows are minutes, the last reading of each: lost are those of which nothing was read."""
-    minutes = sum(max(0, end_ms(gap) // MINUTE_MS - -(-to_ms(gap.start) // MINUTE_MS)) for gap in gaps)
-    return Outcome(unrepairable=_NO_CONTEXT) if minutes else Outcome(note="no whole minute was missed")
+def _context(warehouse: Warehouse, gaps: Sequence[Gap]) -> Outcome:
+    """Rows are minutes, the last reading of each: lost are the whole minutes of which there is none.
+
+    The row of a minute that is just over may be on its way, so that a first attempt does not give up.
+    """
+    start = -(-min(to_ms(gap.start) for gap in gaps) // MINUTE_MS)
+    end = max(end_ms(gap) for gap in gaps) // MINUTE_MS
+    if end <= start:
+        return Outcome(note="no whole minute was missed")
+    with warehouse.connect() as conn:
+        first, last = from_ms(start * MINUTE_MS), from_ms(end * MINUTE_MS)
+        missing = load_minutes_without_context(conn, gaps[0].trading_pair_id, first, last)
+    if not missing:
+        return Outcome(note="every minute has its row: nothing is missing")
+    if max(gap.attempts for gap in gaps) + 1 < _CONTEXT_ATTEMPTS:
+        return Outcome(error=f"{len(missing)} minutes have no row yet")
+    if len(missing) == end - start:
+        return Outcome(unrepairable=_NO_CONTEXT)
+    return Outcome(lost=tuple(_lost_minutes(missing)))
+
+
+def _lost_minutes(minutes: Sequence[datetime]) -> list[LostPart]:
+    """Minutes, sorted, as spans without a hole."""
+    parts: list[LostPart] = []
+    for minute in minutes:
+        if parts and parts[-1].end == minute:
+            parts[-1] = replace(parts[-1], end=minute + _MINUTE)
+        else:
+            parts.append(LostPart(minute, minute + _MINUTE, _NO_CONTEXT))
+    return parts
 
 
 def _settle(warehouse: Warehouse, gaps: Sequence[Gap], outcome: Outcome, run_id: str | None) -> None:

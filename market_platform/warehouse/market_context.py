@@ -43,6 +43,9 @@ class OpenInterestRow(NamedTuple):
     open_interest: OpenInterest
 
 
+Minute = tuple[int, datetime]
+"""A trading pair and the minute of a row."""
+
 _DECIMALS = {
     "funding_rates": ("funding_rate", "premium", "mark_price", "index_price", "oracle_price", "mid_price"),
     "open_interest": ("open_interest", "notional_value", "day_base_volume", "day_notional_volume"),
@@ -69,9 +72,9 @@ def _upsert(table: str, columns: dict[str, str]) -> str:
         ON CONFLICT (trading_pair_id, "time") DO UPDATE
         SET source = greatest(stored.source, excluded.source), {assigned}
         WHERE ({", ".join(merged)}) IS DISTINCT FROM ({stored})
-        RETURNING trading_pair_id, "time"
+        RETURNING trading_pair_id, "time", xmax = 0 AS added
     )
-    SELECT written.trading_pair_id, written."time", listed.id
+    SELECT written.trading_pair_id, written."time", written.added, listed.id
     FROM written LEFT JOIN starlistings AS listed ON listed.trading_pair_id = written.trading_pair_id AND listed.active
     """
 
@@ -91,16 +94,18 @@ def write_funding(
     *,
     rank: CandleRank = CandleRank.EXCHANGE,
     series: SeriesBump | None = None,
+    added: set[Minute] | None = None,
 ) -> int:
     """Write funding rates in the caller's transaction; returns how many rows changed.
 
-    `series` collects the changes when the transaction writes more than this; without it they are numbered at once.
+    `series` collects the changes when the transaction writes more than this; without it they are numbered at once. `added`
+    collects the minutes of which there was no row before.
 
     Raises:
         WarehouseError: a time is not on the minute, or a value does not fit its column exactly.
     """
     kept = _merged((row.trading_pair_id, row.minute_ms, _funding_values(row.funding)) for row in rows)
-    return _write(conn, "funding_rates", "funding", kept, rank, series)
+    return _write(conn, "funding_rates", "funding", kept, rank, series, added)
 
 
 def write_open_interest(
@@ -109,6 +114,7 @@ def write_open_interest(
     *,
     rank: CandleRank = CandleRank.EXCHANGE,
     series: SeriesBump | None = None,
+    added: set[Minute] | None = None,
 ) -> int:
     """Write open interest as `write_funding` writes funding.
 
@@ -116,11 +122,28 @@ def write_open_interest(
         WarehouseError: as `write_funding`.
     """
     kept = _merged((row.trading_pair_id, row.minute_ms, _values(row.open_interest)) for row in rows)
-    return _write(conn, "open_interest", "open_interest", kept, rank, series)
+    return _write(conn, "open_interest", "open_interest", kept, rank, series, added)
 
 
 Values = dict[str, Any]
-Minutes = dict[tuple[int, datetime], Values]
+Minutes = dict[Minute, Values]
+
+_WITHOUT = """
+SELECT minute
+FROM generate_series(%(start)s::timestamptz, %(end)s::timestamptz - interval '1 minute', interval '1 minute') AS minute
+WHERE NOT EXISTS (SELECT FROM funding_rates WHERE trading_pair_id = %(pair)s AND "time" = minute)
+    OR NOT EXISTS (SELECT FROM open_interest WHERE trading_pair_id = %(pair)s AND "time" = minute)
+ORDER BY minute
+"""
+
+
+def load_minutes_without_context(
+    conn: Connection, trading_pair_id: int, start: datetime, end: datetime
+) -> list[datetime]:
+    """Minutes from `start` until before `end` (both on the minute) without a row of funding or of open interest."""
+    with driver_connection(conn).cursor() as cursor:
+        found = cursor.execute(_WITHOUT, {"pair": trading_pair_id, "start": start, "end": end})
+        return [minute for (minute,) in found]
 
 
 def _funding_values(funding: Funding) -> Values:
@@ -153,6 +176,7 @@ def _write(
     minutes: Minutes,
     rank: CandleRank,
     series: SeriesBump | None,
+    added: set[Minute] | None,
 ) -> int:
     if not minutes:
         return 0
@@ -166,10 +190,12 @@ def _write(
         **columns,
     }
     bump = SeriesBump() if series is None else series
-    changed: set[tuple[int, datetime]] = set()
+    changed: set[Minute] = set()
     with driver_connection(conn).cursor() as cursor, _explained(table):
-        for pair, time, starlisting_id in cursor.execute(_WRITE[table], parameters):
+        for pair, time, is_new, starlisting_id in cursor.execute(_WRITE[table], parameters):
             changed.add((pair, time))
+            if is_new and added is not None:
+                added.add((pair, time))
             if starlisting_id is not None:
                 bump.add(starlisting_id, kind, [time])
     if series is None:

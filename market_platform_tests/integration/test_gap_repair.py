@@ -12,7 +12,7 @@ import pytest
 
 from market_platform.domain.clock import to_ms
 from market_platform.domain.errors import BadPayloadError, ExchangeUnavailableError
-from market_platform.domain.events import Candle, Trade
+from market_platform.domain.events import Candle, Funding, OpenInterest, Trade
 from market_platform.domain.intervals import parse_interval
 from market_platform.domain.live import LivePair
 from market_platform.domain.ranks import CandleRank
@@ -27,6 +27,7 @@ from market_platform.settings import load_settings
 from market_platform.warehouse.candles import read_candles
 from market_platform.warehouse.engine import Warehouse
 from market_platform.warehouse.gaps import Gap, GapFilter, GapRecord, list_gaps, record_gaps
+from market_platform.warehouse.market_context import FundingRow, OpenInterestRow, write_funding, write_open_interest
 from market_platform.warehouse.stream_days import load_unreported
 from market_platform_tests.fixtures.live_reference import synced_live_pairs
 from market_platform_tests.fixtures.scripted_rest import Collected, ScriptedRest, made_candle, made_trade
@@ -122,6 +123,50 @@ def test_overlapping_gaps_are_repaired_as_one(
     assert first.repaired_rows == len(delivery.found_candles) == len(set(delivery.found_candles))
 
 
+def context_gap(pair: LivePair, seconds: int) -> GapRecord:
+    start = NOON + timedelta(seconds=10)
+    return GapRecord(pair.id, "context", start, "disconnect", end=NOON + timedelta(seconds=seconds))
+
+
+def write_context(warehouse: Warehouse, pair: LivePair, *minutes: int) -> None:
+    times = [to_ms(NOON + timedelta(minutes=each)) for each in minutes]
+    with warehouse.begin() as conn:
+        write_funding(conn, [FundingRow(pair.id, each, Funding("BTC", Decimal("0.0001"))) for each in times])
+        write_open_interest(conn, [OpenInterestRow(pair.id, each, OpenInterest("BTC", Decimal(7))) for each in times])
+
+
+def test_context_of_less_than_a_minute_is_not_missed(
+    warehouse: Warehouse, pairs: dict[str, LivePair], rest: ScriptedRest
+) -> None:
+    recorded(warehouse, context_gap(pairs[BTC], 100))
+    repair(warehouse, pairs[BTC], rest, Collected())
+    assert [(gap.state, gap.detail) for gap in stored(warehouse)] == [("repaired", "no whole minute was missed")]
+
+
+def test_context_whose_minutes_all_have_rows_is_whole(
+    warehouse: Warehouse, pairs: dict[str, LivePair], rest: ScriptedRest
+) -> None:
+    write_context(warehouse, pairs[BTC], 1, 2)
+    recorded(warehouse, context_gap(pairs[BTC], 200))
+    repair(warehouse, pairs[BTC], rest, Collected())
+    (gap,) = stored(warehouse)
+    assert (gap.state, gap.detail) == ("repaired", "every minute has its row: nothing is missing")
+
+
+def test_context_is_lost_in_the_minutes_without_a_row_once_none_can_be_on_its_way(
+    warehouse: Warehouse, pairs: dict[str, LivePair], rest: ScriptedRest
+) -> None:
+    write_context(warehouse, pairs[BTC], 1, 4)
+    recorded(warehouse, context_gap(pairs[BTC], 310))
+    for _ in range(2):
+        repair(warehouse, pairs[BTC], rest, Collected())
+        assert [gap.state for gap in stored(warehouse)] == ["open"]
+    repair(warehouse, pairs[BTC], rest, Collected())
+    gap, lost = stored(warehouse)
+    assert (gap.state, lost.state) == ("repaired", "unrepairable")
+    assert (lost.start, lost.end) == (NOON + timedelta(minutes=2), NOON + timedelta(minutes=4))
+
+
 def test_what_an_exchange_no_longer_serves_is_stated_with_its_span(
     warehouse: Warehouse, pairs: dict[str, LivePair], rest: ScriptedRest
 ) -> None:
@@ -143,7 +188,8 @@ def test_trades_of_hyperliquid_are_unrepairable_and_its_candles_are_not(
         GapRecord(pair.id, "trades", NOON, "disconnect", end=END),
         GapRecord(pair.id, "context", NOON, "disconnect", end=END),
     )
-    repair(warehouse, pair, rest, Collected())
+    for _ in range(3):  # rows of funding and open interest may be on their way at first
+        repair(warehouse, pair, rest, Collected())
     assert [gap.state for gap in stored(warehouse)] == ["repaired", "unrepairable", "unrepairable"]
 
 

@@ -113,3 +113,16 @@ def test_trailing_zeros_beyond_18_decimals_are_exact(warehouse: Warehouse) -> No
     pair = synced_pair(warehouse)
     assert put(warehouse, pair.id, funding("0.0001000000000000000000000")) == 1
     assert stored(warehouse)[0][0] == Decimal("0.0001")
+
+
+def test_minutes_that_had_no_row_before_are_told_once(warehouse: Warehouse) -> None:
+    pair = synced_pair(warehouse)
+    added: set[tuple[int, datetime]] = set()
+    for rate in ("0.1", "0.2"):
+        with warehouse.begin() as conn:
+            write_funding(conn, [FundingRow(pair.id, MINUTE_MS, funding(rate))], added=added)
+        assert added == {(pair.id, datetime(2024, 2, 4, tzinfo=UTC))}
+        added = set() if rate == "0.2" else added
+    with warehouse.begin() as conn:
+        assert write_funding(conn, [FundingRow(pair.id, MINUTE_MS, funding("0.3"))], added=added) == 1
+    assert added == set()

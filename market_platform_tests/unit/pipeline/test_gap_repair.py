@@ -205,13 +205,6 @@ def test_quotes_are_never_served_again(rest: ScriptedRest) -> None:
     assert attempt(rest, gap(kind="quotes"))[0].unrepairable == "no exchange serves the quotes of the past"
 
 
-def test_context_is_lost_only_where_a_whole_minute_was(rest: ScriptedRest) -> None:
-    short = gap(kind="context", start=NOON + timedelta(seconds=10), end=NOON + timedelta(seconds=100))
-    assert attempt(rest, short)[0] == Outcome(note="no whole minute was missed")
-    longer = replace(short, end=NOON + timedelta(seconds=120))
-    assert attempt(rest, longer)[0].unrepairable is not None
-
-
 # --------------------------------------------------------------------------------------------------------------------- errors
 
 
