@@ -18,11 +18,11 @@ import structlog
 from aiolimiter import AsyncLimiter
 
 from market_platform.domain.errors import BadPayloadError
-from market_platform.domain.events import Candle, Control, Event
+from market_platform.domain.events import Candle, Control, Event, Trade
 from market_platform.domain.live import ConnectionPlan, Subscription
 from market_platform.exchanges.live import StreamDialect
 from streamer.failures import SilentError
-from streamer.lanes import Lane, Settling, is_quiet
+from streamer.lanes import Lane, Settling, is_quiet, suspects_beside
 from streamer.times import Times
 from streamer.transports import Transport, open_transport
 
@@ -42,8 +42,8 @@ Delivery = tuple[Subscription, Event, bytes, float]
 class Receiver(Protocol):
     """What takes what a connection brings. Methods return at once, and may raise IntakeStoppedError."""
 
-    def receive(self, connection: Connection, deliveries: Sequence[Delivery]) -> None:
-        """Events in the order they came."""
+    def receive(self, connection: Connection, deliveries: Sequence[Delivery], *, timely: bool = True) -> None:
+        """Events in the order they came; not `timely` when some may be of before the connection."""
         ...
 
     def refuse(self, connection: Connection, reason: str, raw: bytes) -> None:
@@ -54,8 +54,8 @@ class Receiver(Protocol):
         """Those subscriptions deliver from now on."""
         ...
 
-    def stale(self, connection: Connection, lanes: Sequence[Lane]) -> None:
-        """Those subscriptions bring nothing although they were asked for again."""
+    def stale(self, connection: Connection, lanes: Sequence[Lane], suspects: Sequence[Subscription]) -> None:
+        """Those subscriptions bring nothing although they were asked for again; `suspects` may be as dead as they are."""
         ...
 
     def leaving(self, connection: Connection) -> None:
@@ -102,6 +102,11 @@ class Connection:
     def quiet(self, now: float) -> list[Subscription]:
         """Subscriptions that have been silent for longer than a live one is."""
         return [lane.subscription for lane in self._lanes.values() if is_quiet(lane, now, 1.0)]
+
+    def mute_s(self) -> float:
+        """For how long it has said nothing at all."""
+        last = self.traffic.last_message_at
+        return 0.0 if last is None else self._times.monotonic() - last
 
     async def open(self) -> None:
         """Connect and ask for what the plan says. What it raises, `failures.judge` understands."""
@@ -212,6 +217,7 @@ class Connection:
         """Parse messages and hand their events on."""
         parse, name, routes = self.dialect.parse, self.plan.name, self._routes
         deliveries: list[Delivery] = []
+        timely = True
         for raw, at in batch:
             try:
                 events = parse(raw, name)
@@ -229,6 +235,9 @@ class Connection:
                 key = (event.interval if isinstance(event, Candle) else type(event), event.symbol)
                 lane = routes[key] if key in routes else self._find_lane(key, event)
                 if lane is not None:
+                    if not lane.began:
+                        lane.began = True
+                        timely = timely and not isinstance(event, Trade)  # an exchange may begin with trades of before
                     lane.seen, lane.subscribed_again, lane.brought = at, False, True
                     deliveries.append((lane.subscription, event, raw, at))
         self.traffic.messages += len(batch)
@@ -236,7 +245,7 @@ class Connection:
         if self._settling.wanted and self._settling.settled(events=bool(deliveries)):
             self._settle()
         if deliveries:
-            self._receiver.receive(self, deliveries)
+            self._receiver.receive(self, deliveries, timely=timely)
 
     def _find_lane(self, key: tuple[object, str], event: Event) -> Lane | None:
         """Whose it is; None for what is not subscribed to (any more)."""
@@ -285,9 +294,11 @@ class Connection:
                 lane.subscribed_again = True
                 again.append(lane.subscription)
             else:
-                lane.seen, lane.subscribed_again = now, False
                 hopeless.append(lane)
         if again:
             self.subscribe_again(again)
         if hopeless:
-            self._receiver.stale(self, hopeless)
+            suspects = suspects_beside(hopeless, self._lanes.values(), now)
+            for lane in hopeless:
+                lane.seen, lane.subscribed_again = now, False
+            self._receiver.stale(self, hopeless, suspects)

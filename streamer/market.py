@@ -20,8 +20,8 @@ LossReason = Literal["start", "disconnect", "stale", "intake_stopped"]
 class Market(Protocol):
     """What is told of deliveries: the router. Methods return at once; `receive` and `refuse` may raise IntakeStoppedError."""
 
-    def receive(self, deliveries: Sequence[Delivery]) -> None:
-        """Events in the order they came."""
+    def receive(self, deliveries: Sequence[Delivery], *, timely: bool = True) -> None:
+        """Events in the order they came; not `timely` when some may be of before the connection, and say nothing of lag."""
         ...
 
     def refuse(self, connection: str, reason: str, raw: bytes) -> None:

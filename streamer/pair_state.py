@@ -145,7 +145,7 @@ class PairState:
         if trade.last_id is not None and (self._single_id is None or trade.last_id > self._single_id):
             self._single_id = trade.last_id
         if self._bars is not None:
-            self._told_bars(self._bars.add(trade.trade_id, trade.time_ms, trade.price, trade.quantity))
+            self._told_bars(self._bars.add(trade.trade_id, trade.time_ms, trade.price, trade.quantity, _count(trade)))
             self._dirty_bars = True
         newest = self._newest_trade
         if not late and (newest is None or trade.time_ms >= newest.time_ms):
@@ -253,3 +253,10 @@ class PairState:
             None if quote is None else format(quote.bid, "f"),
             None if quote is None else format(quote.ask, "f"),
         )
+
+
+def _count(trade: Trade) -> int:
+    """How many trades an aggregate is."""
+    if trade.first_id is None or trade.last_id is None:
+        return 1
+    return max(1, trade.last_id - trade.first_id + 1)

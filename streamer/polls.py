@@ -134,15 +134,15 @@ class Polls:
     # ------------------------------------------------------------------------------------------------------------ context
 
     async def _ask_context(self) -> None:
-        minute: int | None = None
+        """Every pair once a minute; one that is new at once."""
+        asked: dict[int, int] = {}
         while True:
             await asyncio.sleep(_LOOK_S)
             now = self._now_ms() // MINUTE_MS
-            if now == minute:
-                continue
-            minute = now
+            due = [pair for pair in self._pairs if asked.get(pair.id) != now]
+            asked = {pair.id: now for pair in self._pairs}
             limit = asyncio.Semaphore(_AT_ONCE)
-            await asyncio.gather(*(self._ask_context_of(pair, limit) for pair in self._pairs))
+            await asyncio.gather(*(self._ask_context_of(pair, limit) for pair in due))
 
     async def _ask_context_of(self, pair: LivePair, limit: asyncio.Semaphore) -> None:
         async with limit:

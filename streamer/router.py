@@ -110,6 +110,8 @@ class Router:
         now_ms = self.clock.now()
         for state, mine in self._by_pair(subscriptions):
             state.live(mine, now_ms)
+            for each in mine:  # what it has missed before is known; the next gap begins after this moment
+                state.seen_ms[each.channel] = max(now_ms, state.seen_ms.get(each.channel, now_ms))
             self._outages.ended(connection, state, mine, now_ms)
 
     def moved(self, before: str, connection: str, subscriptions: Sequence[Subscription]) -> None:
@@ -126,8 +128,8 @@ class Router:
 
     # ------------------------------------------------------------------------------------------------------------- events
 
-    def receive(self, deliveries: Sequence[Delivery]) -> None:
-        """Events in the order they came.
+    def receive(self, deliveries: Sequence[Delivery], *, timely: bool = True) -> None:
+        """Events in the order they came; those that are not `timely` say nothing of lag.
 
         Raises:
             IntakeStoppedError: the sink takes nothing more.
@@ -153,7 +155,7 @@ class Router:
                 newest_ms = event_ms
         if newest_ms:
             self.clock.saw(newest_ms)
-            self.tallies.event(newest_ms, deliveries[-1][3])
+            self.tallies.event(newest_ms, deliveries[-1][3] if timely else None)
         self.tallies.events += len(deliveries)
         for state in touched.values():
             self._hand_on(state)

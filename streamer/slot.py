@@ -24,6 +24,8 @@ from streamer.times import Times
 
 _OVERLAP_S = 1.0
 _HANDOVER_S = 30.0
+_MUTE_S = 10.0
+"""A connection that said nothing at all for so long before it is replaced may have been dead as long."""
 
 log = structlog.get_logger("streamer")
 
@@ -53,6 +55,7 @@ class Slot:
         self._open: dict[Connection, asyncio.Task[None]] = {}
         self._current: Connection | None = None
         self._hand_over = asyncio.Event()
+        self._replacing = False
         self._past_messages = 0
         self._stale: dict[str, int] = {}
 
@@ -102,9 +105,9 @@ class Slot:
 
     # ------------------------------------------------------------------------------------------- what its connections say
 
-    def receive(self, connection: Connection, deliveries: Sequence[Delivery]) -> None:  # noqa: ARG002
+    def receive(self, connection: Connection, deliveries: Sequence[Delivery], *, timely: bool = True) -> None:  # noqa: ARG002
         """Events; of two connections during a handover too, the market knows duplicates."""
-        self._market.receive(deliveries)
+        self._market.receive(deliveries, timely=timely)
 
     def refuse(self, connection: Connection, reason: str, raw: bytes) -> None:
         """A message that can't be used."""
@@ -119,8 +122,10 @@ class Slot:
             self.report.alarm = None
         self._market.live(self.plan.name, subscriptions)
 
-    def stale(self, connection: Connection, lanes: Sequence[Lane]) -> None:
+    def stale(self, connection: Connection, lanes: Sequence[Lane], suspects: Sequence[Subscription]) -> None:
         """Some are silent though asked for again: what they may have missed is a gap, and another connection is tried.
+
+        What is silent beside them (`suspects`) may have missed as much.
 
         What stays silent on the next connections as well is a market that sleeps: it is tried less and less often.
         """
@@ -131,12 +136,14 @@ class Slot:
             lane.brought = False
             if count & (count - 1) == 0:
                 tried.append(lane.subscription)
-        if connection is not self._current or not tried:
+        replaced = any(each.delivering.is_set() for each in self._open if each is not connection)
+        if connection is not self._current or not tried or replaced:
             return
         names = ", ".join(each.name for each in tried[:5])
         log.warning("subscriptions are stale", exchange=self._dialect.exchange, connection=self.plan.name, names=names)
-        self._market.lost(self.plan.name, tried, "stale", names)
-        self.hand_over()
+        self._market.lost(self.plan.name, [*tried, *suspects], "stale", names)
+        if not self._replacing:
+            self.hand_over()
 
     def leaving(self, connection: Connection) -> None:
         """It will be cut: replace it now."""
@@ -196,7 +203,7 @@ class Slot:
         self.report.reconnects += self._current is not None
         self.report.state = "open"
         self.report.connected_at = self._times.now()
-        self._current = connection
+        self._current, self._replacing = connection, False
 
     async def _serve(self, connection: Connection) -> Connection | None:
         """Until it ends or is replaced; what takes its place, None for nothing yet."""
@@ -229,10 +236,14 @@ class Slot:
         except TimeoutError:
             log.info("connection is old", exchange=self._dialect.exchange, connection=self.plan.name)
         self._hand_over.clear()
+        self._replacing = True
         if self._gate.full:
             return None
         pause_s = 0.0
         while True:
+            if (mute_s := old.mute_s()) > _MUTE_S:
+                detail = f"it said nothing for {mute_s:.0f} s before it was replaced"
+                self._market.lost(self.plan.name, self.plan.subscriptions, "stale", detail)
             new = await self._connect(pause_s)
             if new is not None and await self._delivers(new):
                 await asyncio.sleep(self._overlap_s)  # what is on its way over the old one

@@ -75,8 +75,8 @@ class BarBuilder:
         """Trades are missed from now on: nothing that is open will be whole."""
         self._since = None
 
-    def add(self, trade_id: int, time_ms: int, price: Decimal, volume: Decimal) -> Bars | None:
-        """A trade that is new; what it ended, None for nothing.
+    def add(self, trade_id: int, time_ms: int, price: Decimal, volume: Decimal, trades: int = 1) -> Bars | None:
+        """A trade that is new, or so many of one price that the exchange aggregates; what it ended, None for nothing.
 
         One of a bucket that is closed already makes every bucket that holds it incomplete.
         """
@@ -85,7 +85,7 @@ class BarBuilder:
             bar.high = max(bar.high, price)
             bar.low = min(bar.low, price)
             bar.volume += volume
-            bar.num_trades += 1
+            bar.num_trades += trades
             key = (time_ms, trade_id)
             if key > bar.last:
                 bar.last, bar.close = key, price
@@ -100,7 +100,7 @@ class BarBuilder:
         start, key = bucket_start(time_ms, self._base), (time_ms, trade_id)
         self._close_longer(start, bars)
         end = bucket_end(start, self._base)
-        self._bar = _Bar(start, end, price, price, price, price, volume, 1, key, key)
+        self._bar = _Bar(start, end, price, price, price, price, volume, trades, key, key)
         return bars
 
     def due(self, now_ms: int, grace_ms: int) -> Bars:

@@ -180,6 +180,38 @@ def test_a_stale_subscription_is_asked_for_again_and_then_the_connection_is_repl
     run(scenario)
 
 
+def test_what_is_silent_beside_a_stale_subscription_is_missed_as_well() -> None:
+    async def scenario() -> None:
+        async with world(silence_s=0.3) as w:
+            await w.server.until(lambda: len(w.server.subscribed) == 3)
+            await w.trades(1, 2)
+            w.server.deaf |= {"BTCUSDT@trades", "BTCUSDT@1m", "BTCUSDT@5m"}  # half open: nothing comes any more
+            await eventually(lambda: bool(w.gaps.of("trades", "stale")))
+            (candles,) = w.gaps.of("candles", "stale")
+            assert candles.start_ms < NOON_MS + 30_000
+            w.server.deaf.clear()
+            await eventually(lambda: w.server.connects >= 2)
+            await eventually(lambda: candles.end_ms is not None)
+
+    run(scenario)
+
+
+def test_a_connection_that_was_mute_before_it_was_replaced_may_have_been_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.slot._MUTE_S", 0.2)
+
+    async def scenario() -> None:
+        async with world(limits=limits(age_s=1.0)) as w:
+            await w.server.until(lambda: len(w.server.subscribed) == 3)
+            await w.trades(1, 2)
+            await eventually(lambda: w.server.connects >= 2)
+            await eventually(lambda: bool(w.gaps.of("candles", "stale")))
+            (trades,) = w.gaps.of("trades", "stale")
+            assert "said nothing" in trades.detail
+            await eventually(lambda: w.gaps.of("candles", "stale")[0].end_ms is not None)
+
+    run(scenario)
+
+
 def test_a_market_that_sleeps_is_tried_less_and_less_often() -> None:
     async def scenario() -> None:
         async with world(silence_s=0.2) as w:

@@ -143,3 +143,18 @@ def test_context_is_asked_for_each_minute() -> None:
         await end(task)
 
     asyncio.run(scenario())
+
+
+def test_context_of_a_pair_that_is_new_is_asked_for_at_once() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.polls.set_pairs([])
+        task = await polling(world)
+        await asyncio.sleep(0.03)  # the minute has begun without it
+        world.polls.set_pairs([world.pair])
+        await eventually(lambda: len(world.rows) == 1)
+        await asyncio.sleep(0.03)
+        assert len(world.rows) == 1
+        await end(task)
+
+    asyncio.run(scenario())
