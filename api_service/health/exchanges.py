@@ -78,7 +78,7 @@ def exchange_health(exchange: str, display: str, facts: StreamFacts, now: dateti
     gaps = facts.gaps.get(exchange)
     oldest_gap = _age(gaps.oldest if gaps else None, now)
     connections = [_connection_health(each, now) for each in mine]
-    status, reasons = _judged(connections, oldest_gap)
+    status, reasons = _judged(connections, oldest_gap, _unknown_pairs(mine))
     ages = [each.last_message_age_s for each in connections if each.last_message_age_s is not None]
     return ExchangeHealth(
         exchange=exchange,
@@ -135,7 +135,17 @@ def _connection_health(connection: StreamConnection, now: datetime) -> Connectio
     )
 
 
-def _judged(connections: Sequence[ConnectionHealth], oldest_gap_s: float | None) -> tuple[ExchangeStatus, list[str]]:
+def _unknown_pairs(connections: Iterable[StreamConnection]) -> list[str]:
+    """Sentences about configured pairs that the exchange does not know; each connection tells all of its exchange's."""
+    told: dict[str, str] = {}
+    for each in connections:
+        told.update(each.details.get("unknown_pairs") or {})
+    return [f"{pair} is not streamed: {why}" for pair, why in sorted(told.items())]
+
+
+def _judged(
+    connections: Sequence[ConnectionHealth], oldest_gap_s: float | None, unknown_pairs: Sequence[str]
+) -> tuple[ExchangeStatus, list[str]]:
     if not connections:
         return "not_streamed", ["no streamer has a connection to it"]
     reasons: list[str] = []
@@ -152,6 +162,7 @@ def _judged(connections: Sequence[ConnectionHealth], oldest_gap_s: float | None)
     alive = [each for each in connections if each.state == "open" and (each.updated_age_s or 0) <= SILENT_S]
     if oldest_gap_s is not None and oldest_gap_s > OLD_GAP_S:
         reasons.append(f"a gap is open for {oldest_gap_s:.0f} s; `market-platform gaps` lists them")
+    reasons += unknown_pairs
     if not alive:
         return "unhealthy", reasons
     return ("degraded" if reasons else "healthy"), reasons

@@ -94,6 +94,11 @@ def test_a_stream_that_works_is_healthy(api: ApiServer, warehouse: Warehouse) ->
     [
         ([replace(GOOD, stale_subscriptions=2)], "degraded", "prices-1: 2 of 7 subscriptions are stale"),
         ([GOOD, replace(GOOD, name="prices-2", state="connecting")], "degraded", "prices-2 is connecting"),
+        (
+            [replace(GOOD, details={"unknown_pairs": {"oanda/EURXXX": "oanda knows no 'EUR_XXX'"}})],
+            "degraded",
+            "oanda/EURXXX is not streamed: oanda knows no 'EUR_XXX'",
+        ),
         ([replace(GOOD, breaker="half_open")], "degraded", "prices-1: the circuit breaker is half_open"),
         ([replace(GOOD, state="backing_off", last_error="refused")], "unhealthy", "prices-1 is backing_off: refused"),
     ],
