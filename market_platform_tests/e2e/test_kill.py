@@ -27,6 +27,13 @@ FIRST, LAST = date(2024, 3, 4), date(2024, 3, 10)
 MIX = ("run", "postgres", "run", "daemon", "run", "up")
 """Targets in turn; most kills hit the run, which is what writes."""
 
+VERSIONS = """
+SELECT starlisting_id, day, revision, data_version FROM candle_days
+JOIN starlistings ON starlistings.id = starlisting_id JOIN trading_pairs ON trading_pairs.id = trading_pair_id
+JOIN exchanges ON exchanges.id = exchange_id WHERE exchanges.code = 'dukascopy' ORDER BY 1, 2
+"""
+"""Of the pair that is fetched; others are streamed meanwhile."""
+
 LAUNCH = """
 mutation ($selector: JobOrPipelineSelector!, $tags: [ExecutionTag!]!) {
   launchPipelineExecution(executionParams: {selector: $selector, executionMetadata: {tags: $tags}}) {
@@ -73,11 +80,11 @@ def test_kill_anything_at_any_moment(stack: Stack) -> None:
     clear_queue(stack)
     stack.run("backfill", "dukascopy/EURUSD", "--from", FIRST.isoformat(), "--to", LAST.isoformat())
     assert_nothing_half_written(stack)
-    complete = rows(stack, "SELECT day, condition, content_hash FROM lake_days ORDER BY day")
+    complete = rows(stack, "SELECT day, condition, content_hash FROM lake_days WHERE day < '2025-01-01' ORDER BY day")
     assert [condition for _, condition, _ in complete] == ["available"] * 5 + ["closed", "available"]
-    versions = rows(stack, "SELECT starlisting_id, day, revision, data_version FROM candle_days ORDER BY 1, 2")
+    versions = rows(stack, VERSIONS)
     stack.run("backfill", "dukascopy/EURUSD", "--from", FIRST.isoformat(), "--to", LAST.isoformat())
-    assert rows(stack, "SELECT starlisting_id, day, revision, data_version FROM candle_days ORDER BY 1, 2") == versions
+    assert rows(stack, VERSIONS) == versions
 
 
 def launch_run(stack: Stack) -> None:
@@ -155,7 +162,7 @@ def assert_nothing_half_written(stack: Stack) -> None:
     """Every committed day of ticks can be read and is what its manifest says; every day of candles is whole."""
     lake = Lake.open(stack.settings.resolved_lake_url)
     for key, content_hash, count in rows(
-        stack, "SELECT object_key, content_hash, rows FROM lake_days WHERE object_key IS NOT NULL"
+        stack, "SELECT object_key, content_hash, rows FROM lake_days WHERE object_key IS NOT NULL AND kind = 'ticks'"
     ):
         assert len(read_tick_day(lake, str(key), expect_hash=str(content_hash))) == count
     wrong = rows(

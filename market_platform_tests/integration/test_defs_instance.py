@@ -127,8 +127,11 @@ def test_setup_prepares_the_instance_of_the_environment(database_url: str, tmp_p
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (0, "pool dukascopy: 2 steps at once\n"), done.stderr
-    assert query(database_url, 'SELECT concurrency_key, "limit" FROM dagster.concurrency_limits') == [("dukascopy", 2)]
+    exchanges = ["binance", "dukascopy", "hyperliquid", "oanda"]
+    told = "".join(f"pool {each}: 2 steps at once\n" for each in exchanges)
+    assert (done.returncode, done.stdout) == (0, told), done.stderr
+    limits = 'SELECT concurrency_key, "limit" FROM dagster.concurrency_limits ORDER BY 1'
+    assert query(database_url, limits) == [(each, 2) for each in exchanges]
 
 
 def test_the_workspace_finds_the_code_server_by_environment(tmp_path: Path) -> None:
