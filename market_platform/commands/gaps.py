@@ -201,6 +201,7 @@ def _filter(
     ids: Sequence[int] = (),
 ) -> GapFilter:
     from market_platform.domain.pairs import normalise_symbol
+    from market_platform.exchanges.codes import LIVE_EXCHANGES
     from market_platform.warehouse.gaps import GapFilter
 
     symbol = None
@@ -211,6 +212,8 @@ def _filter(
         if exchange is not None and exchange.lower() != code.lower():
             raise BadRequestError(f"--pair {pair} is not of --exchange {exchange}; give one of the two")
         exchange, symbol = code, normalise_symbol(name)
+    if exchange is not None and exchange.lower() not in LIVE_EXCHANGES:
+        raise BadRequestError(f"{exchange!r} is not streamed, so it has no gaps; there are {', '.join(LIVE_EXCHANGES)}")
     return GapFilter(ids, None if exchange is None else exchange.lower(), symbol, state, since)
 
 

@@ -143,6 +143,8 @@ def test_json_has_everything_there_is_to_know(run: Run) -> None:
         (["--open", "--unrepairable"], "exclude each other"),
         (["--pair", "BTCUSDT"], "write it as exchange/SYMBOL"),
         (["--pair", "binance/BTCUSDT", "--exchange", "oanda"], "give one of the two"),
+        (["--exchange", "nope"], "there are binance, hyperliquid, oanda"),
+        (["--pair", "dukascopy/EURUSD"], "is not streamed"),
         (["--since", "yesterday"], "write 30m, 24h, 7d"),
         (["repair", "99"], "there is no gap 99"),
     ],
