@@ -34,6 +34,7 @@ from streamer.journal_sink import JournalConfig, JournalSink
 from streamer.metrics import StreamerMetrics
 from streamer.pairs import PAIRS_FILE, Pairs
 from streamer.repair import Repairer
+from streamer.sole import SoleStreamer
 from streamer.supervisor import ExchangeSupervisor
 from streamer.times import Times
 from streamer.watch import Watch
@@ -58,6 +59,7 @@ class StreamerApp:
         self._repairers: dict[str, Repairer] = {}
         self._health: Health | None = None
         self._watch = Watch()
+        self._displaced: ConfigError | None = None
 
     def stop(self) -> None:
         """Ask it to stop."""
@@ -71,7 +73,7 @@ class StreamerApp:
         """Stream until asked to stop; then bring everything home.
 
         Raises:
-            ConfigError: a setting is wrong, the port is taken, the journal is another process's.
+            ConfigError: a setting is wrong, the port is taken, the journal or the database is another streamer's.
         """
         settings = self._settings
         wanted = self._wanted()
@@ -80,16 +82,32 @@ class StreamerApp:
         sink = JournalSink(config, platform.lake, platform.warehouse, self._times.clock)
         async with AsyncExitStack() as stack:
             stack.callback(platform.warehouse.close)
+            sole = SoleStreamer(self._url, settings.database_timeout_s, self._times.now())
+            stack.push_async_callback(sole.release)
+            await sole.claim()
             await sink.start()
             try:
                 gaps = GapLog(platform.warehouse, settings.journal_dir, wanted)
                 stack.callback(gaps.close)
+                keeping = asyncio.create_task(self._keep(sole), name="sole streamer")
+                stack.push_async_callback(_end, keeping)
                 await self._stream(stack, platform, sink, gaps, wanted)
             finally:
                 await sink.stop()
                 if self._health is not None:
                     await self._health.say_goodbye(platform.warehouse)
         log.info("streamer has stopped")
+        if self._displaced is not None:
+            raise self._displaced
+
+    async def _keep(self, sole: SoleStreamer) -> None:
+        """Stop when another streamer has the database."""
+        try:
+            await sole.keep()
+        except ConfigError as error:
+            log.warning("another streamer has the database", reason=str(error))
+            self._displaced = error
+            self.stop()
 
     async def _stream(
         self, stack: AsyncExitStack, platform: Platform, sink: JournalSink, gaps: GapLog, wanted: Sequence[str]
@@ -229,6 +247,11 @@ class StreamerApp:
         found = [f"{exchange} is left out: {reason}" for exchange, reason in self._refused.items()]
         found += self._watch.problems.values()
         return found + [each for each in (pairs.problem, gaps.alarm) if each is not None]
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def run(settings: Settings, database_url: str) -> None:

@@ -133,6 +133,22 @@ def replay() -> Iterator[RunningReplay]:
 
 
 @pytest.mark.slow
+def test_a_second_one_on_the_same_database_does_not_start_and_names_the_first(
+    tmp_path: Path, database_url: str, replay: RunningReplay
+) -> None:
+    sync(database_url, STARLISTINGS)
+    folders = tmp_path / "first", tmp_path / "second"
+    for folder in folders:
+        folder.mkdir()
+    with streamer(folders[0], database_url, replay) as first:
+        eventually(first.health)
+        with streamer(folders[1], database_url, replay) as second:
+            assert second.process.wait(WAIT_S) == 1
+            assert f"pid {first.process.pid} since" in second.log.read_text()
+        assert first.stop() == 0
+
+
+@pytest.mark.slow
 def test_it_streams_takes_up_a_pair_that_is_added_and_leaves_when_asked(
     tmp_path: Path, database_url: str, replay: RunningReplay
 ) -> None:
