@@ -151,7 +151,7 @@ def test_directly_a_bad_day_is_named_and_the_others_are_kept(
     done = run(coloured, "backfill", "EURUSD", "--from", "2024-03-04", "--to", "2024-03-06", "--direct")
     assert done.returncode == 1
     assert "18 of 27 partitions materialised; failed:" in done.stderr
-    assert "dukascopy/EURUSD/ticks 2024-03-05: 10h: " in done.stderr
+    assert "dukascopy/EURUSD/ticks 2024-03-05: 10h (json): " in done.stderr
     assert "BadPayloadError" not in done.stderr
     assert "\n\n" not in done.stderr
     with psycopg.connect(database_url) as connection:

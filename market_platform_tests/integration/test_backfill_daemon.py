@@ -56,7 +56,7 @@ def test_a_day_that_fails_is_named_and_the_rest_is_kept(stack: Stack) -> None:
     failed = stack.run("backfill", "GBPUSD", "--from", "2024-03-04", "--to", "2024-03-06", check=False)
     assert failed.returncode == 1
     assert "18 of 27 partitions materialised; failed:" in failed.stderr
-    assert "dukascopy/GBPUSD/ticks 2024-03-05: 10h: " in failed.stderr
+    assert "dukascopy/GBPUSD/ticks 2024-03-05: 10h (json): " in failed.stderr
     assert f"{stack.dagster_url}/runs/b/" in failed.stderr
     httpx.delete(url)
     again = stack.run("backfill", "GBPUSD", "--from", "2024-03-05", "--to", "2024-03-05")
