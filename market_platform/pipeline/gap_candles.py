@@ -3,7 +3,7 @@
 Belongs here: which candles those are, and whether the answer is all of them. Does not: gaps of other kinds, the ledger.
 
 A candle that the exchange does not have although later ones are there never existed (OANDA's weekends, a market without a
-trade); one at the end of the gap may only be late, and is asked for again.
+trade); one at the end of the gap may only be late, and is asked for again, unless the market has been closed for a while.
 """
 
 from __future__ import annotations
@@ -14,16 +14,28 @@ from dataclasses import dataclass, field
 from market_platform.domain.clock import from_ms, to_ms
 from market_platform.domain.errors import HistoryGoneError
 from market_platform.domain.events import Candle
-from market_platform.domain.intervals import Interval, bucket_end, bucket_start, parse_interval
+from market_platform.domain.intervals import MINUTE_MS, Interval, bucket_end, bucket_start, parse_interval
 from market_platform.domain.live import LivePair
 from market_platform.domain.ranks import CandleRank
+from market_platform.exchanges.codes import QUOTE_STREAMS
 from market_platform.exchanges.live import LiveRest
 from market_platform.pipeline.gap_outcomes import Delivery, Outcome, end_ms
 from market_platform.warehouse.gap_repairs import LostPart
 from market_platform.warehouse.gaps import Gap
 
+_CLOSED_MS = 15 * MINUTE_MS
 PATIENCE = 5
 """Attempts that may find the newest candles of a gap not there yet; then the exchange is taken at its word."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Absent:
+    """Candles of an interval that are not there: open times of the first and last, and how many."""
+
+    interval: str
+    first: int
+    last: int
+    count: int
 
 
 @dataclass(slots=True)
@@ -32,8 +44,8 @@ class _Found:
 
     rows: int = 0
     lost: list[LostPart] = field(default_factory=list)
-    absent: list[str] = field(default_factory=list)
-    late: list[str] = field(default_factory=list)
+    absent: list[_Absent] = field(default_factory=list)
+    late: list[_Absent] = field(default_factory=list)
     whole: int = 0
 
 
@@ -53,10 +65,10 @@ async def repair_candles(
         if interval.name in pair.starlistings:
             await _repair_interval(found, interval, start, end, pair, rest, delivery)
     await delivery.committed()
-    if found.late and attempts < PATIENCE:
-        return Outcome(error=f"{pair.name}: not served yet: {'; '.join(found.late)}", rows=found.rows)
+    if found.late and attempts < PATIENCE and not (attempts > 1 and await _is_closed(end, pair, rest)):
+        return Outcome(error=f"{pair.name}: not served yet: {_told(found.late)}", rows=found.rows)
     absent = [*found.absent, *found.late]
-    note = f"the exchange has no candle for {'; '.join(absent)}" if absent else ""
+    note = f"the exchange has no candle for {_told(absent)}" if absent else ""
     if found.lost and not found.rows and not found.whole and not absent:
         return Outcome(unrepairable="; ".join(f"{part.interval}: {part.why}" for part in found.lost))
     return Outcome(found.rows, tuple(found.lost), note)
@@ -99,9 +111,24 @@ async def _repair_interval(
         ([each for each in expected if each not in there and each > newest], found.late),
     ):
         if missing:
-            span = f"{from_ms(missing[0]):%Y-%m-%d %H:%M}"
-            more = f" to {from_ms(missing[-1]):%Y-%m-%d %H:%M} ({len(missing)})" if len(missing) > 1 else ""
-            told.append(f"{interval} {span}{more}")
+            told.append(_Absent(interval.name, missing[0], missing[-1], len(missing)))
+
+
+async def _is_closed(end: int, pair: LivePair, rest: LiveRest) -> bool:
+    """Whether a market with hours of trading had none of its shortest candles for a while before that moment."""
+    interval = pair.intervals[0]
+    if pair.exchange not in QUOTE_STREAMS or interval.ms > _CLOSED_MS // 2:
+        return False
+    return not await rest.candles(pair, interval, bucket_start(end - _CLOSED_MS, interval), bucket_start(end, interval))
+
+
+def _told(absent: Sequence[_Absent]) -> str:
+    """In a few words, for the ledger."""
+    first, last = min(each.first for each in absent), max(each.last for each in absent)
+    names = ", ".join(dict.fromkeys(each.interval for each in absent))
+    count = sum(each.count for each in absent)
+    more = f" to {from_ms(last):%Y-%m-%d %H:%M} ({count})" if count > 1 else ""
+    return f"{names} {from_ms(first):%Y-%m-%d %H:%M}{more}"
 
 
 def _buckets(first: int, end: int, interval: Interval) -> list[int]:

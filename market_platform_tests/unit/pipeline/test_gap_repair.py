@@ -127,6 +127,19 @@ def test_a_closed_market_has_no_candles_and_nothing_stays_open(rest: ScriptedRes
     assert outcome == Outcome(note="the exchange has no candle for 1m 2024-03-04 11:59 to 2024-03-04 12:04 (6)")
 
 
+def test_a_market_with_hours_of_trading_that_is_closed_is_taken_at_its_word_at_once(rest: ScriptedRest) -> None:
+    oanda = replace(PAIR, exchange="oanda")
+    rest.absent = {to_ms(NOON + each * MINUTE) for each in range(-60, 61)}
+    closed = gap(NOON, NOON + 65 * MINUTE, attempts=1)
+    rest.now_ms = to_ms(NOON + 65 * MINUTE)
+    rest.absent |= {to_ms(NOON + each * MINUTE) for each in range(60, 65)}
+    outcome, _ = attempt(rest, closed, pair=oanda)
+    assert outcome.error is None
+    assert outcome.note == "the exchange has no candle for 1m, 1h 2024-03-04 11:00 to 2024-03-04 13:04 (68)"
+    rest.absent = {to_ms(NOON + 64 * MINUTE)}  # the newest alone is only late
+    assert attempt(rest, closed, pair=oanda)[0].error is not None
+
+
 def test_what_is_not_served_any_more_is_lost_and_the_rest_is_repaired(rest: ScriptedRest) -> None:
     rest.served_from["1m"] = to_ms(NOON + 2 * MINUTE) + 500
     outcome, delivery = attempt(rest, gap())
