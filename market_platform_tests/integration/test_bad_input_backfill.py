@@ -96,7 +96,7 @@ def test_a_lake_that_can_not_be_written_fails_the_backfill_and_commits_nothing(
 def test_a_bad_hour_fails_the_backfill_and_names_pair_day_and_hour(backfill: Backfill, exchange: RunningReplay) -> None:
     exchange.fail("/ticks/EUR-USD/2024/3/4/10$", "wrong_types", times=100)
     message = backfill.fail()
-    assert "dukascopy/EURUSD 2024-03-04 10h (json): " in message
+    assert "dukascopy/EURUSD/ticks 2024-03-04: 10h (json): " in message
     assert (
         "Expected `int`, got `str` - at `$.times[0]` (tried 5 times); ask again later, or take the other format"
         in message
