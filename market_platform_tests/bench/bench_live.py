@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from websockets.asyncio.client import connect
 
 from market_platform.domain.clock import to_ms
 from market_platform.domain.live_frames import SERIES_CHANNEL
+from market_platform.embedded.processes import launch_command
 from market_platform.settings import PROJECT_ROOT
 from market_platform.starlistings import parse_starlistings
 from market_platform.warehouse.engine import create_warehouse
@@ -261,10 +263,10 @@ async def _watch_postgres(database_url: str, seen: Seen) -> None:
 
 @contextmanager
 def _process(module: str, log: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A program of ours that is gone afterwards."""
+    """A program of ours that is gone afterwards, also when the bench is killed."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            launch_command([sys.executable, "-m", module], on_parent_death=signal.SIGTERM),
             cwd=PROJECT_ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
