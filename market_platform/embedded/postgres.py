@@ -214,6 +214,7 @@ class EmbeddedPostgres:
         server = postmaster(home.data)
         if server is not None:
             return server
+        self._collect()
         free = try_lock(home.lock_file)
         if (
             free is None
@@ -337,6 +338,15 @@ class EmbeddedPostgres:
             return not lives(server)
 
         wait_until(ended, timeout_s)
+
+    def _collect(self) -> None:
+        """Our child is no server any more, but may still be dying: until it is reaped, Postgres takes its pid for a server."""
+
+        def reaped() -> bool:
+            self._reap()
+            return self._child is None
+
+        wait_until(reaped, 5.0)
 
     def _reap(self) -> None:
         if self._child is not None and self._child.poll() is not None:
