@@ -2,5 +2,4 @@
 
 Belongs here: the supervisor of connections, subscriptions, the journal on disk, gap repair, health. Does not: wire formats
 (market_platform/exchanges), SQL (market_platform/warehouse), Dagster, the API; it meets them in Postgres and the lake only.
-The first part of the platform is history only and runs no streamer.
 """
