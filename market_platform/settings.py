@@ -31,6 +31,8 @@ LiveUrl = Literal[
     "hyperliquid_rest",
     "oanda_stream",
     "oanda_rest",
+    "binance_dumps",
+    "yahoo",
 ]
 _LIVE_URLS: dict[LiveUrl, tuple[str, str]] = {
     "binance_spot_stream": ("wss://data-stream.binance.vision", "/binance/spot"),
@@ -41,6 +43,8 @@ _LIVE_URLS: dict[LiveUrl, tuple[str, str]] = {
     "hyperliquid_rest": ("https://api.hyperliquid.xyz", "/hyperliquid"),
     "oanda_stream": ("https://stream-fxtrade.oanda.com", "/oanda"),
     "oanda_rest": ("https://api-fxtrade.oanda.com", "/oanda"),
+    "binance_dumps": ("https://data.binance.vision", "/binance/dumps"),
+    "yahoo": ("https://query2.finance.yahoo.com", "/yahoo"),
 }
 """Each exchange's real address, and its path on the replay exchange."""
 
@@ -57,6 +61,7 @@ class Settings(BaseSettings):
     # where things are kept
     market_data_dir: Path = PROJECT_ROOT / ".market"
     starlistings_file: Path = PROJECT_ROOT / "config" / "starlistings.yaml"
+    training_stars_file: Path = PROJECT_ROOT / "config" / "training_stars.yaml"
 
     # Postgres; unset means the embedded one
     database_url: SecretStr | None = None
@@ -100,6 +105,9 @@ class Settings(BaseSettings):
     binance_usdm_rest_url: str | None = None
     hyperliquid_stream_url: str | None = None
     hyperliquid_rest_url: str | None = None
+    binance_dumps_url: str | None = None
+    yahoo_url: str | None = None
+    ccxt_url: str | None = None
     replay_speed: float = Field(1.0, gt=0, le=1000)
 
     # the streamer
@@ -158,7 +166,14 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "oanda_rest_url", "oanda_stream_url", "binance_spot_rest_url", "binance_usdm_rest_url", "hyperliquid_rest_url"
+        "oanda_rest_url",
+        "oanda_stream_url",
+        "binance_spot_rest_url",
+        "binance_usdm_rest_url",
+        "binance_dumps_url",
+        "hyperliquid_rest_url",
+        "yahoo_url",
+        "ccxt_url",
     )
     @classmethod
     def _only_http(cls, value: str | None) -> str | None:

@@ -73,6 +73,8 @@ class ExchangeConfig(_Section):
     market_type: LowerCode = "spot"
     candle_price: CandlePrice = "mid"
     intervals: Intervals = _INTERVAL_NAMES
+    history: Literal["native", "ccxt"] = "native"
+    ccxt_id: LowerCode | None = None
 
 
 class PairConfig(_Section):
@@ -126,6 +128,9 @@ class StarlistingsConfig(_Section):
             first_day=pair.first_day.isoformat() if pair.first_day else None,
             active=pair.active,
             candles_from=pair.candles_from,
+            history=exchange.history,
+            ccxt_id=exchange.ccxt_id or (exchange_code if exchange.history == "ccxt" else None),
+            licence=exchange.licence,
             labels={
                 "exchange": exchange.name,
                 "coin": self.coins[pair.coin],

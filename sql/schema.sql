@@ -80,6 +80,28 @@ ALTER TABLE public.api_keys ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.bulk_loads (
+    id integer NOT NULL,
+    table_name text NOT NULL,
+    state text NOT NULL,
+    indexes jsonb DEFAULT '[]'::jsonb NOT NULL,
+    progress jsonb DEFAULT '{}'::jsonb NOT NULL,
+    rows bigint DEFAULT 0 NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT bulk_loads_rows_check CHECK ((rows >= 0)),
+    CONSTRAINT bulk_loads_state_check CHECK ((state = ANY (ARRAY['loading'::text, 'indexing'::text, 'done'::text, 'rolled_back'::text])))
+);
+
+ALTER TABLE public.bulk_loads ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.bulk_loads_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.candle_days (
     starlisting_id integer NOT NULL,
     day date NOT NULL,
@@ -431,6 +453,19 @@ ALTER TABLE public.coins ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.corporate_actions (
+    trading_pair_id integer NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    kind text NOT NULL,
+    value numeric(30,18) NOT NULL,
+    run_id text NOT NULL,
+    written_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT corporate_actions_kind_check CHECK ((kind = ANY (ARRAY['dividend'::text, 'split'::text]))),
+    CONSTRAINT corporate_actions_value_check CHECK ((value > (0)::numeric))
+);
+
+COMMENT ON COLUMN public.corporate_actions.value IS 'dividend: per share, in the quote currency; split: new shares for an old one';
+
 CREATE TABLE public.data_quality (
     id bigint NOT NULL,
     trading_pair_id integer NOT NULL,
@@ -453,6 +488,14 @@ ALTER TABLE public.data_quality ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.database_role (
+    only_row boolean DEFAULT true NOT NULL,
+    role text NOT NULL,
+    claimed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT database_role_only_row_check CHECK (only_row),
+    CONSTRAINT database_role_role_check CHECK ((role = ANY (ARRAY['realtime'::text, 'training'::text])))
 );
 
 CREATE TABLE public.dead_letters (
@@ -535,6 +578,45 @@ ALTER TABLE public.gaps ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.history_days (
+    trading_pair_id integer NOT NULL,
+    series text NOT NULL,
+    day date NOT NULL,
+    revision integer DEFAULT 1 NOT NULL,
+    rows integer NOT NULL,
+    condition text NOT NULL,
+    data_version text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    run_id text NOT NULL,
+    code_version text NOT NULL,
+    written_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT history_days_condition_check CHECK ((condition = ANY (ARRAY['available'::text, 'degraded'::text, 'pending'::text, 'closed'::text, 'missing'::text]))),
+    CONSTRAINT history_days_revision_check CHECK ((revision > 0)),
+    CONSTRAINT history_days_rows_check CHECK ((rows >= 0)),
+    CONSTRAINT history_days_series_check CHECK ((series = ANY (ARRAY['funding_rates'::text, 'open_interest'::text, 'corporate_actions'::text])))
+);
+
+CREATE TABLE public.history_inputs (
+    trading_pair_id integer NOT NULL,
+    series text NOT NULL,
+    day date NOT NULL,
+    name text NOT NULL,
+    sha256 text NOT NULL,
+    bytes bigint NOT NULL,
+    rows bigint NOT NULL,
+    earlier_sha256 text,
+    fetched_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    run_id text NOT NULL,
+    CONSTRAINT history_inputs_bytes_check CHECK ((bytes >= 0)),
+    CONSTRAINT history_inputs_rows_check CHECK ((rows >= 0)),
+    CONSTRAINT history_inputs_series_check CHECK ((series ~ '^[a-z_0-9A-Z]+$'::text)),
+    CONSTRAINT history_inputs_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text))
+);
+
+COMMENT ON COLUMN public.history_inputs.series IS 'candles_1m, funding_rates, open_interest, trades, corporate_actions';
+
+COMMENT ON COLUMN public.history_inputs.earlier_sha256 IS 'what the same name held before; set when the exchange published it anew';
 
 CREATE TABLE public.indicators (
     starlisting_id integer NOT NULL,
@@ -626,6 +708,32 @@ CREATE TABLE public.open_interest (
     CONSTRAINT open_interest_source_check CHECK ((source > 0))
 );
 
+CREATE TABLE public.proof_days (
+    trading_pair_id integer NOT NULL,
+    day date NOT NULL,
+    minutes integer NOT NULL,
+    differences integer NOT NULL,
+    compared jsonb NOT NULL,
+    run_id text NOT NULL,
+    code_version text NOT NULL,
+    proved_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT proof_days_differences_check CHECK ((differences >= 0)),
+    CONSTRAINT proof_days_minutes_check CHECK ((minutes >= 0))
+);
+
+CREATE TABLE public.proof_differences (
+    trading_pair_id integer NOT NULL,
+    day date NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    sides text NOT NULL,
+    field text NOT NULL,
+    left_value text,
+    right_value text,
+    reason text NOT NULL
+);
+
+COMMENT ON COLUMN public.proof_differences.sides IS 'streamed/rebuilt, streamed/exchange or rebuilt/exchange: left and right value';
+
 CREATE TABLE public.quote_currencies (
     id integer NOT NULL,
     code text NOT NULL,
@@ -640,6 +748,12 @@ ALTER TABLE public.quote_currencies ALTER COLUMN id ADD GENERATED ALWAYS AS IDEN
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.rate_limits (
+    name text NOT NULL,
+    next_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    paused_until timestamp with time zone
 );
 
 CREATE TABLE public.series_changes (
@@ -718,6 +832,22 @@ CREATE TABLE public.stream_state (
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+CREATE TABLE public.tick_moves (
+    trading_pair_id integer NOT NULL,
+    day date NOT NULL,
+    state text NOT NULL,
+    rows bigint NOT NULL,
+    duplicates bigint DEFAULT 0 NOT NULL,
+    source_hash text NOT NULL,
+    object_key text,
+    content_hash text,
+    run_id text NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT tick_moves_duplicates_check CHECK ((duplicates >= 0)),
+    CONSTRAINT tick_moves_rows_check CHECK ((rows >= 0)),
+    CONSTRAINT tick_moves_state_check CHECK ((state = ANY (ARRAY['copied'::text, 'verified'::text, 'dropped'::text])))
+);
+
 ALTER TABLE public.trading_pairs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.trading_pairs_id_seq
     START WITH 1
@@ -752,6 +882,9 @@ ALTER TABLE ONLY public.api_keys
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.bulk_loads
+    ADD CONSTRAINT bulk_loads_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.candle_days
     ADD CONSTRAINT candle_days_pkey PRIMARY KEY (starlisting_id, day);
 
@@ -764,8 +897,14 @@ ALTER TABLE ONLY public.coins
 ALTER TABLE ONLY public.coins
     ADD CONSTRAINT coins_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.corporate_actions
+    ADD CONSTRAINT corporate_actions_pkey PRIMARY KEY (trading_pair_id, "time", kind);
+
 ALTER TABLE ONLY public.data_quality
     ADD CONSTRAINT data_quality_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.database_role
+    ADD CONSTRAINT database_role_pkey PRIMARY KEY (only_row);
 
 ALTER TABLE ONLY public.dead_letters
     ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (id);
@@ -781,6 +920,12 @@ ALTER TABLE ONLY public.funding_rates
 
 ALTER TABLE ONLY public.gaps
     ADD CONSTRAINT gaps_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.history_days
+    ADD CONSTRAINT history_days_pkey PRIMARY KEY (trading_pair_id, series, day);
+
+ALTER TABLE ONLY public.history_inputs
+    ADD CONSTRAINT history_inputs_pkey PRIMARY KEY (trading_pair_id, series, day, name);
 
 ALTER TABLE ONLY public.indicators
     ADD CONSTRAINT indicators_pkey PRIMARY KEY (starlisting_id, name, "time");
@@ -812,11 +957,20 @@ ALTER TABLE ONLY public.ml_features
 ALTER TABLE ONLY public.open_interest
     ADD CONSTRAINT open_interest_pkey PRIMARY KEY (trading_pair_id, "time");
 
+ALTER TABLE ONLY public.proof_days
+    ADD CONSTRAINT proof_days_pkey PRIMARY KEY (trading_pair_id, day);
+
+ALTER TABLE ONLY public.proof_differences
+    ADD CONSTRAINT proof_differences_pkey PRIMARY KEY (trading_pair_id, day, "time", sides, field);
+
 ALTER TABLE ONLY public.quote_currencies
     ADD CONSTRAINT quote_currencies_code_key UNIQUE (code);
 
 ALTER TABLE ONLY public.quote_currencies
     ADD CONSTRAINT quote_currencies_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.rate_limits
+    ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY public.series_changes
     ADD CONSTRAINT series_changes_pkey PRIMARY KEY (starlisting_id, seq);
@@ -839,6 +993,9 @@ ALTER TABLE ONLY public.stream_days
 ALTER TABLE ONLY public.stream_state
     ADD CONSTRAINT stream_state_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.tick_moves
+    ADD CONSTRAINT tick_moves_pkey PRIMARY KEY (trading_pair_id, day);
+
 ALTER TABLE ONLY public.trading_pairs
     ADD CONSTRAINT trading_pairs_exchange_id_coin_id_quote_currency_id_market__key UNIQUE (exchange_id, coin_id, quote_currency_id, market_type_id);
 
@@ -852,6 +1009,8 @@ ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
 CREATE INDEX api_keys_user ON public.api_keys USING btree (user_id);
+
+CREATE UNIQUE INDEX bulk_loads_one_open ON public.bulk_loads USING btree (table_name) WHERE (state = ANY (ARRAY['loading'::text, 'indexing'::text]));
 
 CREATE INDEX candle_days_filled ON public.candle_days USING btree (starlisting_id, day) INCLUDE (first_time, last_time) WHERE (rows > 0);
 
@@ -905,6 +1064,9 @@ ALTER TABLE ONLY public.api_keys
 ALTER TABLE ONLY public.candle_days
     ADD CONSTRAINT candle_days_starlisting_id_fkey FOREIGN KEY (starlisting_id) REFERENCES public.starlistings(id);
 
+ALTER TABLE ONLY public.corporate_actions
+    ADD CONSTRAINT corporate_actions_trading_pair_id_fkey FOREIGN KEY (trading_pair_id) REFERENCES public.trading_pairs(id);
+
 ALTER TABLE ONLY public.data_quality
     ADD CONSTRAINT data_quality_starlisting_id_fkey FOREIGN KEY (starlisting_id) REFERENCES public.starlistings(id);
 
@@ -914,11 +1076,23 @@ ALTER TABLE ONLY public.data_quality
 ALTER TABLE ONLY public.gaps
     ADD CONSTRAINT gaps_trading_pair_id_fkey FOREIGN KEY (trading_pair_id) REFERENCES public.trading_pairs(id);
 
+ALTER TABLE ONLY public.history_days
+    ADD CONSTRAINT history_days_trading_pair_id_fkey FOREIGN KEY (trading_pair_id) REFERENCES public.trading_pairs(id);
+
+ALTER TABLE ONLY public.history_inputs
+    ADD CONSTRAINT history_inputs_trading_pair_id_fkey FOREIGN KEY (trading_pair_id) REFERENCES public.trading_pairs(id);
+
 ALTER TABLE ONLY public.lake_days
     ADD CONSTRAINT lake_days_trading_pair_id_fkey FOREIGN KEY (trading_pair_id) REFERENCES public.trading_pairs(id);
 
 ALTER TABLE ONLY public.lake_totals
     ADD CONSTRAINT lake_totals_trading_pair_id_fkey FOREIGN KEY (trading_pair_id) REFERENCES public.trading_pairs(id);
+
+ALTER TABLE ONLY public.proof_days
+    ADD CONSTRAINT proof_days_trading_pair_id_fkey FOREIGN KEY (trading_pair_id) REFERENCES public.trading_pairs(id);
+
+ALTER TABLE ONLY public.proof_differences
+    ADD CONSTRAINT proof_differences_trading_pair_id_day_fkey FOREIGN KEY (trading_pair_id, day) REFERENCES public.proof_days(trading_pair_id, day) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.series_state
     ADD CONSTRAINT series_state_starlisting_id_fkey FOREIGN KEY (starlisting_id) REFERENCES public.starlistings(id);
@@ -931,6 +1105,9 @@ ALTER TABLE ONLY public.starlistings
 
 ALTER TABLE ONLY public.stream_days
     ADD CONSTRAINT stream_days_trading_pair_id_fkey FOREIGN KEY (trading_pair_id) REFERENCES public.trading_pairs(id);
+
+ALTER TABLE ONLY public.tick_moves
+    ADD CONSTRAINT tick_moves_trading_pair_id_fkey FOREIGN KEY (trading_pair_id) REFERENCES public.trading_pairs(id);
 
 ALTER TABLE ONLY public.trading_pairs
     ADD CONSTRAINT trading_pairs_coin_id_fkey FOREIGN KEY (coin_id) REFERENCES public.coins(id);

@@ -29,7 +29,9 @@ class TradingPair:
 
     `symbol` is the short form charts use. `intervals` are its starlistings. `candle_price` is which side of a quote
     candles are built from: `mid`, `bid` or `ask`. `first_day` (ISO) is the earliest day worth asking for, if configured.
-    `candles_from` says where a live stream's candles come from: the `exchange`, or its `trades`.
+    `candles_from` says where a live stream's candles come from: the `exchange`, or its `trades`. `history` says through what
+    its past is fetched: our own client of the exchange (`native`) or `ccxt`, which knows the exchange as `ccxt_id`. `licence` is
+    the exchange's: `private` data is passed on to nobody. `database` is where its rows are kept: `realtime` or `training`.
     """
 
     exchange: str
@@ -43,6 +45,10 @@ class TradingPair:
     first_day: str | None = None
     active: bool = True
     candles_from: str = "exchange"
+    history: str = "native"
+    ccxt_id: str | None = None
+    licence: str = "private"
+    database: str = "realtime"
     labels: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property

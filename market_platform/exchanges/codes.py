@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+from market_platform.domain.history import SeriesKind
+from market_platform.domain.pairs import TradingPair
+
 TICK_EXCHANGES = ("dukascopy",)
 """Exchanges whose tick history can be fetched."""
 QUOTE_STREAMS = ("oanda",)
 """Exchanges whose live ticks are quotes; those of all others are trades."""
 LIVE_EXCHANGES = ("binance", "hyperliquid", "oanda")
 """Exchanges that can be streamed."""
+
+CCXT = "ccxt"
+"""Value of `history` of an exchange whose past is fetched through CCXT."""
+
+_KINDS: dict[tuple[str, str], tuple[SeriesKind, ...]] = {
+    ("binance", "spot"): (SeriesKind.CANDLES, SeriesKind.TRADES),
+    ("binance", "perps"): (SeriesKind.CANDLES, SeriesKind.FUNDING, SeriesKind.OPEN_INTEREST, SeriesKind.TRADES),
+    ("hyperliquid", "perps"): (SeriesKind.CANDLES, SeriesKind.FUNDING),
+    ("oanda", "spot"): (SeriesKind.CANDLES,),
+    ("yahoo", "stock"): (SeriesKind.CANDLES, SeriesKind.ACTIONS),
+}
+
+
+def history_kinds(pair: TradingPair) -> tuple[SeriesKind, ...]:
+    """What can be fetched of the pair's past besides ticks; nothing for an exchange that has none."""
+    if pair.history == CCXT:
+        context = (SeriesKind.FUNDING, SeriesKind.OPEN_INTEREST) if pair.market_type == "perps" else ()
+        return (SeriesKind.CANDLES, *context)
+    return _KINDS.get((pair.exchange, pair.market_type), ())
