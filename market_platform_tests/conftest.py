@@ -7,6 +7,7 @@ migrated template, which takes tens of milliseconds.
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from market_platform.warehouse.migrations import migrate
 from market_platform_tests.fixtures.ports import free_port
 
 _names = itertools.count(1)
+logging.getLogger("werkzeug").setLevel(logging.WARNING)  # moto's server tells every request
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,10 @@ from websockets.sync.client import connect
 FINAL = ("funding", "open_interest", "resync")
 
 
+class _AwayError(Exception):
+    """The server says that it can't reach its database and that one should come back."""
+
+
 class Follower:
     """Follows in a thread. `mistakes` says what it should never have been sent; `seen` has every number, in order."""
 
@@ -46,7 +50,7 @@ class Follower:
         while not self._stop.is_set():
             try:
                 self._follow()
-            except (OSError, WebSocketException, TimeoutError):
+            except (OSError, WebSocketException, TimeoutError, _AwayError):
                 time.sleep(0.2)
 
     def _follow(self) -> None:
@@ -68,6 +72,12 @@ class Follower:
 
     def _take(self, message: dict[str, Any]) -> None:
         kind = message["type"]
+        if (
+            kind == "error"
+            and message["code"] == "internal_error"
+            and "the database does not answer" in message["message"]
+        ):
+            raise _AwayError
         if kind == "error":
             self.mistakes.append(json.dumps(message))
         if "starlisting_id" not in message:

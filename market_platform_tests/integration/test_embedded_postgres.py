@@ -372,7 +372,7 @@ def test_after_kill_9_the_next_start_recovers_every_commit(make_server: MakeServ
     url = server.start()
     _keep_rows(url, 10_000)
     os.kill(_pid(server), signal.SIGKILL)
-    wait_until(lambda: not server.is_running(), 5)
+    wait_until(lambda: not server.is_running(), 60)
     assert server.start() == url
     assert _rows(url) == 10_000
 
@@ -385,7 +385,7 @@ def test_children_that_outlive_a_killed_server_are_ended_before_the_next_start(m
         backend = psutil.Process(connection.info.backend_pid)
         backend.suspend()  # as if stuck: it can't notice that its server died
         os.kill(_pid(server), signal.SIGKILL)
-        wait_until(lambda: not server.is_running(), 5)
+        wait_until(lambda: not server.is_running(), 60)
         assert backend.is_running()
         assert server.start() == url
         assert identity(backend.pid) is None

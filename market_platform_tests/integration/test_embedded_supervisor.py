@@ -53,7 +53,7 @@ def test_a_stop_signal_ends_everything_cleanly(make_stack: MakeStack, number: si
     assert len(stack.living()) == 4
     code, seconds = stack.stop(number)
     assert code == 0, stack.text()
-    assert seconds < 5
+    assert seconds < 30
     assert stack.living() == []
     assert "worker was told" in (stack.folder / "data" / "logs" / "code.log").read_text()
     assert stack_status(stack.settings) == []
@@ -91,10 +91,10 @@ def test_stubborn_services_and_their_orphans_are_killed_in_time(make_stack: Make
         postgres=True,
     )
     stack.up()
-    assert wait_until(lambda: len(stack.living()) == 4, 5)
+    assert wait_until(lambda: len(stack.living()) == 4, 60)
     code, seconds = stack.stop()
     assert code == 0, stack.text()
-    assert seconds < 10
+    assert seconds < 30
     assert stack.living() == []
     assert not (stack.folder / "data" / "postgres" / "data" / "postmaster.pid").exists(), (
         "Postgres was shut down cleanly"
@@ -120,7 +120,7 @@ def test_a_service_that_ends_is_started_again_and_that_is_said(make_stack: MakeS
     os.kill(first, signal.SIGKILL)
     stack.wait_for("code was ended by SIGKILL; starting it again")
     stack.wait_for("code is ready", count=2)
-    assert wait_until(lambda: identity(worker) is None, 5), "what a dead service had started is told to end"
+    assert wait_until(lambda: identity(worker) is None, 60), "what a dead service had started is told to end"
     state = {each.name: each for each in stack_status(stack.settings)}["code"]
     assert (state.ready, state.restarts) == (True, 1)
     assert state.pid not in (None, first)
@@ -172,7 +172,7 @@ def test_after_kill_9_the_next_up_ends_what_is_left_and_nothing_else(make_stack:
         stack.process.kill()
         stack.process.wait()
         left = stack.all_pids("code") + stack.all_pids("code-orphan")
-        assert wait_until(lambda: stack.living() == left, 5), "the stubborn live on"
+        assert wait_until(lambda: stack.living() == left, 60), "the stubborn live on"
         stack.up()
         assert "ended what an earlier, killed `up` had left: pids " + ", ".join(map(str, sorted(left))) in stack.text()
         assert all(identity(pid) is None for pid in left)
@@ -199,7 +199,7 @@ def test_down_stops_a_running_stack_and_waits(make_stack: MakeStack) -> None:
     stack.up()
     assert stack.process is not None
     assert stop_stack(stack.settings) == [f"stopped pid {stack.process.pid} and what it ran: postgres, web"]
-    assert stack.process.wait(5) == 0
+    assert stack.process.wait(60) == 0
     assert stack.living() == []
 
 
@@ -258,7 +258,7 @@ def test_ctrl_c_while_preparing_ends_at_once(make_stack: MakeStack) -> None:
     stack.wait_for("migrations and pairs")
     code, seconds = stack.stop()
     assert (code, stack.all_pids()) == (0, [])
-    assert seconds < 5
+    assert seconds < 30
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")

@@ -91,7 +91,7 @@ def test_a_request_that_hangs_does_not_keep_it_from_stopping(tmp_path: Path) -> 
             while httpx.get(f"{root}/_requests").json()["in_flight"] == 0:
                 pass
             process.send_signal(signal.SIGTERM)
-            said, _ = process.communicate(timeout=8)
+            said, _ = process.communicate(timeout=60)
         assert process.returncode == 0
         assert "Traceback" not in said
 

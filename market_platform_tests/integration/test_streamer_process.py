@@ -75,7 +75,7 @@ class Streamer:
 
     def get(self, path: str) -> str:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
                 return str(answer.read().decode())
         except (urllib.error.URLError, ConnectionError):
             assert self.process.poll() is None, self.log.read_text()
