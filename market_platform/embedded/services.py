@@ -28,7 +28,7 @@ from market_platform.embedded.record import log_folder
 from market_platform.settings import PROJECT_ROOT, LiveUrl, Settings
 from market_platform.starlistings import load_starlistings
 
-STREAMED = frozenset(name.partition("_")[0] for name in get_args(LiveUrl))
+STREAMED = frozenset(name.partition("_")[0] for name in get_args(LiveUrl) if name.endswith("_stream"))
 """Exchanges that can be streamed: those whose streams have an address."""
 
 _STREAM_STOP_S = 1.5
