@@ -30,7 +30,7 @@ from market_platform_tests.recordings import recordings_dir
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "60"))
 SPEED = 10.0
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(SECONDS + 600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(SECONDS + 1200)]
 
 RECORDED = {"binance/BTCUSDT": "spot/btcusdt_20240808.gz", "binance/ETHUSDT.P": "usdm/ethusdt_20240808.gz"}
 """Pairs that are played where the recordings are there: their trades only, as there are no candles in them."""
@@ -67,14 +67,14 @@ def test_nothing_is_lost_and_nothing_twice(world: LiveWorld) -> None:
         lambda: all(
             world.rows("SELECT count(*) FROM candles WHERE starlisting_id = %s", each)[0][0] for each in open_always
         ),
-        90,
+        240,
     )
     followers = [Follower(world.api_url, one_minute) for _ in range(3)]
     done = misbehave(world, dice, followers)
     print(f"did {dict(done)}")
 
     world.clear_faults()
-    wait_until("the API answers again", lambda: world.answers(f"{world.api_url}/readyz"), 30)
+    wait_until("the API answers again", lambda: world.answers(f"{world.api_url}/readyz"), 120)
     try:
         wait_until("every gap is closed", lambda: not open_gaps(world), 240)
     except AssertionError as error:
@@ -84,9 +84,9 @@ def test_nothing_is_lost_and_nothing_twice(world: LiveWorld) -> None:
     wait_until(
         "every follower is as far as any",
         lambda: all(each.last.get(listing, 0) >= seq for each in followers for listing, seq in lasts.items()),
-        30,
+        240,
     )
-    wait_until("candles without a flag are confirmed, but for the newest", lambda: not world.rows(UNCONFIRMED), 60)
+    wait_until("candles without a flag are confirmed, but for the newest", lambda: not world.rows(UNCONFIRMED), 240)
     for each in followers:
         each.stop()
         assert each.mistakes == []
