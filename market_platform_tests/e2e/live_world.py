@@ -139,7 +139,7 @@ class LiveWorld:
         """SIGTERM; the exit code, and the seconds until it had ended."""
         process, began = self.processes["streamer"], time.monotonic()
         process.send_signal(signal.SIGTERM)
-        code = process.wait(30)
+        code = process.wait(60)
         return code, time.monotonic() - began
 
     def restart_postgres(self, away_s: float) -> None:
@@ -153,15 +153,15 @@ class LiveWorld:
         rule: dict[str, Any] = {"match": match, "kind": kind, "times": times}
         if seconds is not None:
             rule["seconds"] = seconds
-        httpx.post(f"{self.replay_url}/_faults", json=[rule], timeout=10).raise_for_status()
+        httpx.post(f"{self.replay_url}/_faults", json=[rule], timeout=60).raise_for_status()
 
     def clear_faults(self) -> None:
         """Have it behave again."""
-        httpx.delete(f"{self.replay_url}/_faults", timeout=10).raise_for_status()
+        httpx.delete(f"{self.replay_url}/_faults", timeout=60).raise_for_status()
 
     def get(self, url: str, **parameters: Any) -> Any:
         """JSON of a URL."""
-        answer = httpx.get(url, params=parameters, timeout=30)
+        answer = httpx.get(url, params=parameters, timeout=120)
         answer.raise_for_status()
         return answer.json()
 
@@ -176,7 +176,7 @@ class LiveWorld:
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Rows of the database."""
-        with psycopg.connect(self.env["DATABASE_URL"], connect_timeout=5) as connection:
+        with psycopg.connect(self.env["DATABASE_URL"], connect_timeout=30) as connection:
             return connection.execute(query.encode(), parameters).fetchall()
 
     def lake(self) -> Lake:
