@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.days import TickSource
 from market_platform.domain.errors import ConfigError
-from market_platform.exchanges.codes import LIVE_EXCHANGES, TICK_EXCHANGES
+from market_platform.domain.pairs import TradingPair
+from market_platform.exchanges.codes import CCXT, LIVE_EXCHANGES, TICK_EXCHANGES
 from market_platform.exchanges.dukascopy.client import DukascopyClient
 from market_platform.exchanges.dukascopy.config import DukascopyConfig
+from market_platform.exchanges.history import HistorySource
 from market_platform.exchanges.live import LiveExchange
 from market_platform.settings import Settings
 
-__all__ = ["LIVE_EXCHANGES", "TICK_EXCHANGES", "dukascopy_config", "live_exchange", "open_tick_source"]
+__all__ = ["LIVE_EXCHANGES", "TICK_EXCHANGES", "dukascopy_config", "live_exchange", "open_history", "open_tick_source"]
 
 
 @asynccontextmanager
@@ -28,6 +30,25 @@ async def open_tick_source(exchange: str, settings: Settings, clock: Clock = utc
         raise ConfigError(f"no tick history is known for exchange {exchange!r}; use one of {', '.join(TICK_EXCHANGES)}")
     async with DukascopyClient(dukascopy_config(settings), clock=clock) as client:
         yield client
+
+
+@asynccontextmanager
+async def open_history(pair: TradingPair, settings: Settings, clock: Clock = utc_now) -> AsyncIterator[HistorySource]:
+    """The past of the pair's exchange besides ticks, open for as long as the context lasts.
+
+    Raises:
+        ConfigError: for an exchange without one, a wrong base URL, or missing credentials.
+    """
+    async with _history(pair, settings, clock) as source:
+        yield source
+
+
+def _history(pair: TradingPair, settings: Settings, clock: Clock) -> AbstractAsyncContextManager[HistorySource]:
+    """The client that asks; nothing connects yet. Clients are imported when used: ccxt alone costs a second."""
+    del settings, clock
+    if pair.history == CCXT:
+        raise ConfigError(f"{pair.name}: no history is known through ccxt")
+    raise ConfigError(f"{pair.name}: no history is known for exchange {pair.exchange!r}")
 
 
 def live_exchange(exchange: str, settings: Settings, clock: Clock = utc_now) -> LiveExchange:

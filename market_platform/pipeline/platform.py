@@ -13,13 +13,26 @@ from market_platform.domain.days import TickSource
 from market_platform.domain.errors import ConfigError
 from market_platform.domain.intervals import Interval
 from market_platform.domain.pairs import TradingPair
-from market_platform.exchanges.registry import open_tick_source
+from market_platform.exchanges.history import HistorySource
+from market_platform.exchanges.limits import install_ledger, remove_ledger
+from market_platform.exchanges.registry import open_history, open_tick_source
 from market_platform.lake.store import Lake
 from market_platform.settings import Settings
 from market_platform.warehouse.engine import Warehouse, create_warehouse
+from market_platform.warehouse.rate_limits import PostgresLedger
 from market_platform.warehouse.reference import PairRow
 
 TickSourceFactory = Callable[[str], AbstractAsyncContextManager[TickSource]]
+HistoryFactory = Callable[[TradingPair], AbstractAsyncContextManager[HistorySource]]
+
+
+def no_history(pair: TradingPair) -> AbstractAsyncContextManager[HistorySource]:
+    """The history of a platform that was given none.
+
+    Raises:
+        ConfigError: always.
+    """
+    raise ConfigError(f"{pair.name}: this platform has no history to ask")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +51,26 @@ class Platform:
     warehouse: Warehouse
     open_source: TickSourceFactory
     clock: Clock = field(default=utc_now)
+    open_history: HistoryFactory = no_history
+    limits: PostgresLedger | None = None
+    """Where this process counts what it asks of exchanges together with all others, until the platform is closed."""
 
     @classmethod
-    def from_settings(cls, settings: Settings, database_url: str, clock: Clock = utc_now) -> Platform:
-        """Open what the settings name; no I/O happens here."""
+    def from_settings(
+        cls, settings: Settings, database_url: str, clock: Clock = utc_now, *, limits_url: str | None = None
+    ) -> Platform:
+        """Open what the settings name; no I/O happens here.
+
+        `limits_url` is the database that all processes of this address count in, whichever they write to: that of the
+        settings unless told.
+        """
 
         def secret(value: Any) -> str | None:
             return value.get_secret_value() if value is not None else None
 
-        return cls(
+        realtime = settings.database_url
+        limits = PostgresLedger(limits_url or (realtime.get_secret_value() if realtime else database_url))
+        opened = cls(
             lake=Lake.open(
                 settings.resolved_lake_url,
                 access_key_id=secret(settings.r2_access_key_id),
@@ -59,10 +83,17 @@ class Platform:
             ),
             open_source=lambda exchange: open_tick_source(exchange, settings, clock),
             clock=clock,
+            open_history=lambda pair: open_history(pair, settings, clock),
+            limits=limits,
         )
+        install_ledger(limits)
+        return opened
 
     def close(self) -> None:
         """Give back the database connections."""
+        if self.limits is not None:
+            remove_ledger(self.limits)
+            self.limits.close()
         self.warehouse.close()
 
 

@@ -41,6 +41,7 @@ class CandleWrite:
     `candles` is a frame of `CANDLE_SCHEMA`. `replace` says that these are all candles of the day, so others go; a live
     writer that adds candles one by one sets it to False. `condition` None leaves the day's condition (a new day's is
     `pending`). `input_version` says what these candles were built from (empty: unknown); without `replace` it is not used.
+    `complete` False says that candles of the day may be lacking here (an exchange that has lost some): stored ones stay.
     """
 
     starlisting_id: int
@@ -50,6 +51,7 @@ class CandleWrite:
     rank: CandleRank
     replace: bool = True
     input_version: str = ""
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class DayChange:
     `rows`, `first_time` and `last_time` are of all candles of the day afterwards as far as they were read: all with
     `replace`, else those within the span written. `added_rows` counts candles that appear, `changed_rows` those that appear,
     differ or go, `raised_rows` those whose only change is a higher rank. `outranked` says that stored candles of a higher
-    rank stay. `content` is a hash of the changed candles, empty without any.
+    rank stay, `kept` that others do which a write that is not complete lacks. `content` is a hash of the changed candles, empty
+    without any.
     """
 
     rows: int
@@ -70,6 +73,7 @@ class DayChange:
     first_time: datetime | None
     last_time: datetime | None
     content: str
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,9 +154,12 @@ def find_changes(rows: pl.DataFrame, writes: Sequence[CandleWrite], stored: pl.D
     with_day = _with_write(stored, writes)
     partial = pl.col("rank") == int(CandleRank.PARTIAL_TICKS)
     removable = (pl.col("source") == pl.col("rank")) | (~partial & (pl.col("source") < pl.col("rank")))
-    deletes = with_day.filter(pl.col("replaced") & removable).join(rows, on=KEY, how="anti")
+    lacking = with_day.filter(pl.col("replaced") & removable).join(rows, on=KEY, how="anti")
+    deletes = lacking.filter(pl.col("complete"))
+    kept = set(lacking.filter(~pl.col("complete"))["write"])
     changed = judged.filter(pl.col("differs")).select(KEY)
-    return Changes(inserts, updates, deletes.select(KEY), changed, _day_changes(judged, with_day, deletes, writes))
+    days = _day_changes(judged, with_day, deletes, writes, kept)
+    return Changes(inserts, updates, deletes.select(KEY), changed, days)
 
 
 def _no_changes(writes: Sequence[CandleWrite]) -> Changes:
@@ -175,7 +182,7 @@ def _no_changes(writes: Sequence[CandleWrite]) -> Changes:
 
 
 def _with_write(stored: pl.DataFrame, writes: Sequence[CandleWrite]) -> pl.DataFrame:
-    """Stored rows with the index of the write of their day, its rank, and whether it replaces the day."""
+    """Stored rows with the index of the write of their day, its rank, and whether it replaces the day and is complete."""
     index = pl.DataFrame(
         {
             "write": pl.Series(range(len(writes)), dtype=pl.UInt32),
@@ -183,6 +190,7 @@ def _with_write(stored: pl.DataFrame, writes: Sequence[CandleWrite]) -> pl.DataF
             "day": pl.Series([each.day for each in writes], dtype=pl.Date),
             "rank": pl.Series([int(each.rank) for each in writes], dtype=pl.Int16),
             "replaced": pl.Series([each.replace for each in writes], dtype=pl.Boolean),
+            "complete": pl.Series([each.complete for each in writes], dtype=pl.Boolean),
         }
     )
     dated = stored.with_columns(day=pl.col("time").dt.date())
@@ -190,7 +198,7 @@ def _with_write(stored: pl.DataFrame, writes: Sequence[CandleWrite]) -> pl.DataF
 
 
 def _day_changes(
-    judged: pl.DataFrame, stored: pl.DataFrame, deletes: pl.DataFrame, writes: Sequence[CandleWrite]
+    judged: pl.DataFrame, stored: pl.DataFrame, deletes: pl.DataFrame, writes: Sequence[CandleWrite], lacked: set[int]
 ) -> tuple[DayChange, ...]:
     counts = {
         row["write"]: row
@@ -225,6 +233,7 @@ def _day_changes(
             first_time=spans.get(index, (None, None))[0],
             last_time=spans.get(index, (None, None))[1],
             content=hashes.get(index, ""),
+            kept=index in lacked,
         )
         for index in range(len(writes))
         for count in (counts.get(index, none),)

@@ -290,14 +290,16 @@ def _after(before: CandleDay, write: CandleWrite, change: DayChange) -> CandleDa
         rows = before.rows + change.added_rows
         first = min((each for each in (before.first_time, first) if each), default=None)
         last = max((each for each in (before.last_time, last) if each), default=None)
+    condition = _condition(before.condition, write.condition, outranked=change.outranked or change.kept)
+    rebuilt = write.replace and not (change.kept and condition is not write.condition)
     return replace(
         before,
         rows=rows,
         first_time=first,
         last_time=last,
-        condition=_condition(before.condition, write.condition, outranked=change.outranked),
+        condition=Condition.DEGRADED if change.kept and condition is Condition.MISSING else condition,
         data_version=next_version(before.data_version, change.content),
-        input_version=write.input_version if write.replace else before.input_version,
+        input_version=write.input_version if rebuilt else before.input_version,
         changed_rows=change.changed_rows,
     )
 
