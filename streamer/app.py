@@ -81,7 +81,7 @@ class StreamerApp:
         config = JournalConfig.from_settings(settings)
         sink = JournalSink(config, platform.lake, platform.warehouse, self._times.clock)
         async with AsyncExitStack() as stack:
-            stack.callback(platform.warehouse.close)
+            stack.callback(platform.close)
             sole = SoleStreamer(self._url, settings.database_timeout_s, self._times.now())
             stack.push_async_callback(sole.release)
             await sole.claim()
