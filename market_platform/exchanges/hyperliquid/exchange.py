@@ -31,16 +31,20 @@ class HyperliquidExchange:
     @asynccontextmanager
     async def rest(self) -> AsyncIterator[HyperliquidRest]:
         """Its REST side; nothing is asked yet."""
-        config = self._config
-        rest = JsonRest(
-            config.rest_url,
-            headers={"User-Agent": config.user_agent},
-            weight=WEIGHT_A_MINUTE,
-            window_s=60.0,
-            timeout_s=config.request_timeout_s,
-            budget_s=config.call_budget_s,
-            attempts=config.attempts,
-            refusal=refusal,
-        )
+        rest = json_rest(self._config)
         async with aclosing(rest):
-            yield HyperliquidRest(rest, config, self._clock)
+            yield HyperliquidRest(rest, self._config, self._clock)
+
+
+def json_rest(config: HyperliquidConfig) -> JsonRest:
+    """Requests within the weight of an address, to be closed by the caller."""
+    return JsonRest(
+        config.rest_url,
+        headers={"User-Agent": config.user_agent},
+        weight=WEIGHT_A_MINUTE,
+        window_s=60.0,
+        timeout_s=config.request_timeout_s,
+        budget_s=config.call_budget_s,
+        attempts=config.attempts,
+        refusal=refusal,
+    )

@@ -120,6 +120,15 @@ class Market(msgspec.Struct, rename="camel", gc=False):
     is_delisted: bool = False
 
 
+class FundingRow(msgspec.Struct, rename="camel", gc=False):
+    """A row of fundingHistory: what an hour cost. `time` is some milliseconds after the hour."""
+
+    coin: SymbolText
+    funding_rate: SignedText
+    premium: SignedText | None
+    time: MsNumber
+
+
 class Book(msgspec.Struct, gc=False):
     """An order book, of which only the exchange's own time is of interest, in ms."""
 
@@ -141,4 +150,5 @@ CONTEXTS = msgspec.json.Decoder(CoinContext)
 RESPONSES = msgspec.json.Decoder(Response)
 TEXTS = msgspec.json.Decoder(str)
 METAS = msgspec.json.Decoder(Meta)
+FUNDINGS = msgspec.json.Decoder(list[FundingRow])
 BOOKS = msgspec.json.Decoder(Book)

@@ -30,7 +30,7 @@ SURELY_SERVED = 4_000
 FULL = 4_900
 """An answer to "everything" with fewer candles is all that ever was: the market is young."""
 _AHEAD_MS = 30 * DAY_MS
-_BASE_WEIGHT = 20.0
+BASE_WEIGHT = 20.0
 _LIGHT_WEIGHT = 2.0
 
 
@@ -39,6 +39,19 @@ def refusal(status: int, body: bytes, what: str) -> MarketPlatformError | None:
     if status == 422:
         return BadPayloadError(f"{what}: HTTP 422: {body[:200].decode(errors='replace')}")
     return None
+
+
+def snapshot_request(coin: str, interval: Interval, start_ms: int, until_ms: int) -> RestRequest:
+    """The question for the candles that open from `start_ms` to `until_ms`, both included."""
+    expected = min(PAGE_CANDLES, (until_ms - start_ms) // interval.ms + 1)
+    asked = {"coin": coin, "interval": interval.name, "startTime": start_ms, "endTime": until_ms}
+    return RestRequest(
+        f"hyperliquid {coin} {interval} candles from {start_ms}",
+        "/info",
+        BASE_WEIGHT + expected / 60,
+        "POST",
+        body={"type": "candleSnapshot", "req": asked},
+    )
 
 
 class HyperliquidRest:
@@ -62,13 +75,13 @@ class HyperliquidRest:
             return []
         if interval.name in REST_ONLY_INTERVALS:
             end = bucket_end(bucket_start(end_ms - 1, interval), interval)
-            await self._require(pair.wire, self._rest.deadline())
-            settled_ms = await self._settled_ms(pair.wire, self._rest.deadline())
+            await self.require(pair.wire, self._rest.deadline())
+            settled_ms = await self.settled_ms(pair.wire, self._rest.deadline())
             days = await self.candles(pair, parse_interval("1d"), start, end)
             return weeks_of_days(days, interval, settled_ms)
         deadline = self._rest.deadline()
-        await self._require(pair.wire, deadline)
-        settled_ms = await self._settled_ms(pair.wire, deadline)
+        await self.require(pair.wire, deadline)
+        settled_ms = await self.settled_ms(pair.wire, deadline)
         if start >= to_ms(self._clock()) - SURELY_SERVED * interval.ms:
             found = await self._pages(pair.wire, interval, start, end_ms, deadline)
         else:
@@ -105,21 +118,25 @@ class HyperliquidRest:
         await self._load_names(self._rest.deadline())
         return frozenset(name for name, traded in self._names.items() if traded)
 
-    async def _settled_ms(self, coin: str, deadline: float) -> int:
+    async def settled_ms(self, coin: str, deadline: float) -> int:
         """What ended before this is over, though nothing may have followed. Our own clock may be wrong, so it is not asked."""
         body = {"type": "l2Book", "coin": coin}
         request = RestRequest(f"hyperliquid {coin} time", "/info", _LIGHT_WEIGHT, "POST", body=body)
         return await self._rest.ask(request, parse_book_time, deadline) - self._config.settle_ms
 
-    async def _require(self, coin: str, deadline: float) -> None:
-        """Make sure that the coin exists: candles of one that doesn't are answered with HTTP 500."""
+    async def require(self, coin: str, deadline: float) -> None:
+        """Make sure that the coin exists: candles of one that doesn't are answered with HTTP 500.
+
+        Raises:
+            UnknownSymbolError: `meta` has no such coin.
+        """
         if coin not in self._names:
             await self._load_names(deadline)
         if coin not in self._names:
             raise UnknownSymbolError(f"hyperliquid has no perpetual {coin!r}; its `meta` lists them, and case matters")
 
     async def _load_names(self, deadline: float) -> None:
-        request = RestRequest("hyperliquid meta", "/info", _BASE_WEIGHT, "POST", body={"type": "meta"})
+        request = RestRequest("hyperliquid meta", "/info", BASE_WEIGHT, "POST", body={"type": "meta"})
         self._names = await self._rest.ask(request, parse_meta, deadline)
 
     async def _pages(
@@ -160,13 +177,5 @@ class HyperliquidRest:
         self, coin: str, interval: Interval, start_ms: int, until_ms: int, deadline: float
     ) -> list[Candle]:
         """One answer: the candles that open from `start_ms` to `until_ms`, both included."""
-        expected = min(PAGE_CANDLES, (until_ms - start_ms) // interval.ms + 1)
-        asked = {"coin": coin, "interval": interval.name, "startTime": start_ms, "endTime": until_ms}
-        request = RestRequest(
-            f"hyperliquid {coin} {interval} candles from {start_ms}",
-            "/info",
-            _BASE_WEIGHT + expected / 60,
-            "POST",
-            body={"type": "candleSnapshot", "req": asked},
-        )
+        request = snapshot_request(coin, interval, start_ms, until_ms)
         return await self._rest.ask(request, partial(parse_snapshot, coin=coin, interval=interval.name), deadline)

@@ -12,7 +12,7 @@ import msgspec
 
 from market_platform.domain.errors import BadPayloadError
 from market_platform.domain.events import Candle, Control, Event, Funding, OpenInterest, Trade
-from market_platform.domain.intervals import INTERVALS
+from market_platform.domain.intervals import INTERVALS, MINUTE_MS
 from market_platform.exchanges.hyperliquid import messages
 from market_platform.exchanges.wire_checks import candle_end, check_range, decode_wire, price
 
@@ -52,6 +52,22 @@ def parse_snapshot(body: bytes, coin: str, interval: str) -> list[Candle]:
             raise BadPayloadError(f"{what}: s and i are {wire.s} {wire.i[:20]!r}: a candle of another series")
         candles.append(_candle(wire, what))
     return candles
+
+
+def parse_fundings(body: bytes, coin: str) -> list[Funding]:
+    """The rates of a fundingHistory, in the answer's order, each with the minute it was paid in as its time.
+
+    Raises:
+        BadPayloadError: one is wrong, or is of another coin.
+    """
+    what = f"hyperliquid fundingHistory {coin}"
+    fundings: list[Funding] = []
+    for wire in decode_wire(messages.FUNDINGS, body, what):
+        if wire.coin != coin:
+            raise BadPayloadError(f"{what}: coin is {wire.coin}: a rate of another coin")
+        time_ms = wire.time - wire.time % MINUTE_MS
+        fundings.append(Funding(coin, Decimal(wire.funding_rate), _number(wire.premium), time_ms=time_ms))
+    return fundings
 
 
 def parse_meta(body: bytes) -> dict[str, bool]:

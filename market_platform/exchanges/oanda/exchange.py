@@ -28,16 +28,20 @@ class OandaExchange:
     @asynccontextmanager
     async def rest(self) -> AsyncIterator[OandaRest]:
         """Its REST side; nothing is asked yet."""
-        config = self._config
-        rest = JsonRest(
-            config.rest_url,
-            headers={**config.headers, "User-Agent": config.user_agent},
-            weight=REQUESTS_A_SECOND,
-            window_s=1.0,
-            timeout_s=config.request_timeout_s,
-            budget_s=config.call_budget_s,
-            attempts=config.attempts,
-            refusal=refusal,
-        )
+        rest = json_rest(self._config)
         async with aclosing(rest):
-            yield OandaRest(rest, config.account)
+            yield OandaRest(rest, self._config.account)
+
+
+def json_rest(config: OandaConfig) -> JsonRest:
+    """Requests within the allowance of an address, to be closed by the caller."""
+    return JsonRest(
+        config.rest_url,
+        headers={**config.headers, "User-Agent": config.user_agent},
+        weight=REQUESTS_A_SECOND,
+        window_s=1.0,
+        timeout_s=config.request_timeout_s,
+        budget_s=config.call_budget_s,
+        attempts=config.attempts,
+        refusal=refusal,
+    )

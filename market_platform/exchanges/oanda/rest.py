@@ -7,6 +7,7 @@ answer without anything new.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from market_platform.domain.clock import from_ms
@@ -41,7 +42,7 @@ GRANULARITIES = {
 _UTC_ALIGNMENT = {"dailyAlignment": "0", "alignmentTimezone": "UTC", "weeklyAlignment": "Monday"}
 
 
-class _NotYetError(ExchangeError):
+class NotYetError(ExchangeError):
     """OANDA's clock has not reached the moment asked for; ours may be ahead of it."""
 
 
@@ -55,7 +56,7 @@ def refusal(status: int, body: bytes, what: str) -> MarketPlatformError | None:
             f"{what}: OANDA does not know it (HTTP {status}: {told}); check the pair, and OANDA_REST_URL"
         )
     if status == 400 and "in the future" in told.lower():
-        return _NotYetError(f"{what}: HTTP 400: {told}")
+        return NotYetError(f"{what}: HTTP 400: {told}")
     if status == 400:
         return BadPayloadError(f"{what}: HTTP 400: {told}")
     return None
@@ -81,7 +82,7 @@ class OandaRest:
         while cursor < end_ms:
             try:
                 complete, forming = await self._page(pair.wire, interval, cursor, end_ms, deadline)
-            except _NotYetError:
+            except NotYetError:
                 break
             fresh = {candle.open_ms: candle for candle in complete if candle.open_ms >= cursor}
             found |= fresh
@@ -122,20 +123,30 @@ class OandaRest:
 
         One more than the range holds, because OANDA sometimes sends one less than it was asked for.
         """
-        granularity = GRANULARITIES[interval.name]
-        count = min(PAGE_CANDLES, -(-(end_ms - start_ms) // interval.ms) + 1)
-        request = RestRequest(
-            f"oanda {instrument} {interval} candles from {start_ms}",
-            f"/v3/instruments/{instrument}/candles",
-            params={
-                "granularity": granularity,
-                "price": "M",
-                "from": from_ms(start_ms).strftime("%Y-%m-%dT%H:%M:%S.000000000Z"),
-                "count": str(count),
-                "includeFirst": "true",
-                "smooth": "false",
-                **_UTC_ALIGNMENT,
-            },
-        )
-        parse = partial(wire.parse_candles, instrument=instrument, granularity=granularity, interval=interval.name)
-        return await self._rest.ask(request, parse, deadline)
+        request = candles_request(instrument, interval, start_ms, end_ms)
+        return await self._rest.ask(request, candles_parser(instrument, interval), deadline)
+
+
+def candles_request(instrument: str, interval: Interval, start_ms: int, end_ms: int) -> RestRequest:
+    """The question for the mid candles of [start, end), in UTC: one more than they may be, and no more than a page has."""
+    count = min(PAGE_CANDLES, -(-(end_ms - start_ms) // interval.ms) + 1)
+    return RestRequest(
+        f"oanda {instrument} {interval} candles from {start_ms}",
+        f"/v3/instruments/{instrument}/candles",
+        params={
+            "granularity": GRANULARITIES[interval.name],
+            "price": "M",
+            "from": from_ms(start_ms).strftime("%Y-%m-%dT%H:%M:%S.000000000Z"),
+            "count": str(count),
+            "includeFirst": "true",
+            "smooth": "false",
+            **_UTC_ALIGNMENT,
+        },
+    )
+
+
+def candles_parser(instrument: str, interval: Interval) -> Callable[[bytes], tuple[list[Candle], list[int]]]:
+    """What makes complete candles, and open times of others, of its answer."""
+    return partial(
+        wire.parse_candles, instrument=instrument, granularity=GRANULARITIES[interval.name], interval=interval.name
+    )
