@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     # Postgres; unset means the embedded one
     database_url: SecretStr | None = None
     training_database_url: SecretStr | None = None
+    training_database: str | None = None
     database_pool_size: int = Field(10, ge=1, le=200)
     database_timeout_s: float = Field(3.0, gt=0)
     embedded_postgres_port: int = Field(5439, ge=1, le=65535)
@@ -142,6 +143,15 @@ class Settings(BaseSettings):
     def _only_postgres(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             _check_database_url(value.get_secret_value())
+        return value
+
+    @field_validator("training_database")
+    @classmethod
+    def _only_database_names(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", value):
+            raise ValueError(
+                "must be a database's name alone: lower-case letters, digits and _, such as market_training"
+            )
         return value
 
     @field_validator("lake_url")

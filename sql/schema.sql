@@ -756,6 +756,15 @@ CREATE TABLE public.rate_limits (
     paused_until timestamp with time zone
 );
 
+CREATE TABLE public.reference_listings (
+    role text NOT NULL,
+    table_name text NOT NULL,
+    key text[] NOT NULL,
+    CONSTRAINT reference_listings_role_check CHECK ((role = ANY (ARRAY['realtime'::text, 'training'::text])))
+);
+
+COMMENT ON COLUMN public.reference_listings.key IS 'the natural key: codes and names, such as {binance,BTCUSDT}';
+
 CREATE TABLE public.series_changes (
     starlisting_id integer NOT NULL,
     seq bigint NOT NULL,
@@ -838,15 +847,29 @@ CREATE TABLE public.tick_moves (
     state text NOT NULL,
     rows bigint NOT NULL,
     duplicates bigint DEFAULT 0 NOT NULL,
+    truncated bigint DEFAULT 0 NOT NULL,
+    merged bigint DEFAULT 0 NOT NULL,
+    zeroed bigint DEFAULT 0 NOT NULL,
+    relation text NOT NULL,
     source_hash text NOT NULL,
     object_key text,
     content_hash text,
     run_id text NOT NULL,
     changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT tick_moves_duplicates_check CHECK ((duplicates >= 0)),
+    CONSTRAINT tick_moves_merged_check CHECK ((merged >= 0)),
+    CONSTRAINT tick_moves_relation_check CHECK ((relation = ANY (ARRAY['moved'::text, 'equal'::text, 'lake_has_more'::text, 'postgres_has_more'::text, 'differs'::text]))),
     CONSTRAINT tick_moves_rows_check CHECK ((rows >= 0)),
-    CONSTRAINT tick_moves_state_check CHECK ((state = ANY (ARRAY['copied'::text, 'verified'::text, 'dropped'::text])))
+    CONSTRAINT tick_moves_state_check CHECK ((state = ANY (ARRAY['copied'::text, 'verified'::text, 'kept'::text, 'dropped'::text]))),
+    CONSTRAINT tick_moves_truncated_check CHECK ((truncated >= 0)),
+    CONSTRAINT tick_moves_zeroed_check CHECK ((zeroed >= 0))
 );
+
+COMMENT ON COLUMN public.tick_moves.state IS 'kept: the lake has other ticks of the day already, which stay; nothing is dropped';
+
+COMMENT ON COLUMN public.tick_moves.relation IS 'of the rows to what the lake had of the day';
+
+COMMENT ON COLUMN public.tick_moves.source_hash IS 'of the sorted rows without duplicates, at the least scales that hold them';
 
 ALTER TABLE public.trading_pairs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.trading_pairs_id_seq
@@ -971,6 +994,9 @@ ALTER TABLE ONLY public.quote_currencies
 
 ALTER TABLE ONLY public.rate_limits
     ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.reference_listings
+    ADD CONSTRAINT reference_listings_pkey PRIMARY KEY (role, table_name, key);
 
 ALTER TABLE ONLY public.series_changes
     ADD CONSTRAINT series_changes_pkey PRIMARY KEY (starlisting_id, seq);

@@ -8,6 +8,7 @@
     │   ├── RateLimitedError           retry helps, after `retry_after` seconds
     │   ├── UnknownSymbolError         retry can't help: the exchange does not know the symbol
     │   ├── HistoryGoneError           retry can't help: the exchange does not serve so old data (any more)
+    │   ├── NotPublishedError          retry can't help: the archive has no such file (yet); ask elsewhere
     │   └── BadPayloadError            retry can't help: the answer is complete and wrong
     ├── LakeError
     │   ├── LakeUnavailableError       retry helps: the store does not answer
@@ -15,7 +16,8 @@
     │   └── CorruptObjectError         retry can't help: the object is not what its manifest says
     ├── WarehouseError
     │   ├── WarehouseUnavailableError  retry helps: Postgres does not answer
-    │   └── SchemaMismatchError        retry can't help: migrations are missing
+    │   ├── SchemaMismatchError        retry can't help: migrations are missing
+    │   └── WrongDatabaseError         retry can't help: it is the other of the two databases; nothing was written
     └── DayFailedError              one or more partitions failed; the others are kept
 
 A message says what happened, to which pair and day, and what the user can do.
@@ -75,6 +77,10 @@ class HistoryGoneError(ExchangeError):
         self.earliest_ms = earliest_ms
 
 
+class NotPublishedError(ExchangeError):
+    """The exchange's archive has no such file: not yet, not any more, or it was never made. Another source may have it."""
+
+
 class BadPayloadError(ExchangeError):
     """The answer arrived whole and is wrong: types, order, prices, length."""
 
@@ -109,6 +115,10 @@ class WarehouseUnavailableError(WarehouseError):
 
 class SchemaMismatchError(WarehouseError):
     """The database's schema is not the one this code needs."""
+
+
+class WrongDatabaseError(WarehouseError):
+    """The database is not the one of the two (realtime, training) that it was opened as."""
 
 
 class DayFailedError(MarketPlatformError):

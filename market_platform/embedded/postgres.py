@@ -21,6 +21,7 @@ import psycopg
 
 from market_platform.domain.errors import ConfigError
 from market_platform.embedded.binaries import Binaries, find_binaries
+from market_platform.embedded.databases import find_database_url
 from market_platform.embedded.errors import (
     EmbeddedPostgresError,
     FolderNotUsableError,
@@ -53,9 +54,9 @@ from market_platform.embedded.processes import (
     send_signal,
     wait_until,
 )
-from market_platform.embedded.record import is_locked
 from market_platform.embedded.unprivileged import bare_environment
-from market_platform.settings import Settings
+
+__all__ = ["HOST", "PORT_SETTING", "EmbeddedPostgres", "find_database_url"]
 
 PORT_SETTING = "EMBEDDED_POSTGRES_PORT"
 HOST = "127.0.0.1"
@@ -351,24 +352,3 @@ class EmbeddedPostgres:
     def _reap(self) -> None:
         if self._child is not None and self._child.poll() is not None:
             self._child = None
-
-
-def find_database_url(settings: Settings) -> str:
-    """The database this process should use: DATABASE_URL, or the running embedded server's.
-
-    Raises:
-        ConfigError: neither is there; says how to get one.
-    """
-    if settings.database_url is not None:
-        scheme, _, rest = settings.database_url.get_secret_value().partition("://")
-        return f"{'postgresql' if scheme in ('postgres', 'postgresql+psycopg') else scheme}://{rest}"
-    state = read_state(settings.postgres_dir.absolute())
-    if state is None:
-        raise ConfigError("no database yet: start the embedded one with `market-platform up`, or set DATABASE_URL")
-    data = home_of(settings.postgres_dir.absolute(), state) / "data"
-    with contextlib.suppress(PermissionError):
-        if not pid_file(data) and not is_locked(settings):
-            raise ConfigError(
-                "the embedded database does not run: start it with `market-platform up`, or set DATABASE_URL to another"
-            )
-    return state.url()

@@ -14,7 +14,9 @@ import psycopg
 from psycopg import errors
 from sqlalchemy import Connection, Engine, create_engine, exc
 
+from market_platform.domain.databases import Database
 from market_platform.domain.errors import SchemaMismatchError, WarehouseUnavailableError
+from market_platform.warehouse.database_role import require_role
 from market_platform.warehouse.urls import libpq_url, shown_url, sqlalchemy_url
 
 _LOST_AGAINST_ANOTHER = (
@@ -25,12 +27,20 @@ _LOST_AGAINST_ANOTHER = (
 )
 
 
-class Warehouse:
-    """A database of the platform's schema behind a bounded pool of connections."""
+_ROLE_FOUND = "database_role"
+"""Where a pooled connection notes that its database is the right one."""
 
-    def __init__(self, url: str, engine: Engine) -> None:
+
+class Warehouse:
+    """A database of the platform's schema behind a bounded pool of connections.
+
+    `role` is which of the two databases it must be for anything to be written through it; None is either.
+    """
+
+    def __init__(self, url: str, engine: Engine, role: Database | None = None) -> None:
         self.url = libpq_url(url)
         self.engine = engine
+        self.role = role
 
     @property
     def name(self) -> str:
@@ -43,9 +53,36 @@ class Warehouse:
 
         Raises:
             WarehouseUnavailableError: Postgres does not answer, refuses the login, or all pooled connections are taken.
+            WrongDatabaseError: it is not of this warehouse's role.
         """
+        with self.connect() as conn:
+            self._require_role(conn)
+            with conn.begin():
+                yield conn
+
+    @contextmanager
+    def begin_unchecked(self) -> Iterator[Connection]:
+        """The same for what must work before a database's role is known: claiming it."""
         with self.connect() as conn, conn.begin():
             yield conn
+
+    def check_role(self) -> None:
+        """Do nothing when this may be written to; what `begin` finds out before it begins.
+
+        Raises:
+            WarehouseUnavailableError: Postgres does not answer, refuses the login, or all pooled connections are taken.
+            WrongDatabaseError: it is not of this warehouse's role.
+        """
+        with self.connect() as conn:
+            self._require_role(conn)
+
+    def _require_role(self, conn: Connection) -> None:
+        """Ask once a connection: a server's address may come to mean another server while a process lives."""
+        if self.role is None or conn.info.get(_ROLE_FOUND) == self.role:
+            return
+        require_role(conn, self.role)
+        conn.rollback()
+        conn.info[_ROLE_FOUND] = self.role
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -63,12 +100,17 @@ class Warehouse:
 
 
 def create_warehouse(
-    url: str, *, pool_size: int = 10, timeout_s: float = 3.0, lock_timeout_s: float = 60.0
+    url: str,
+    *,
+    pool_size: int = 10,
+    timeout_s: float = 3.0,
+    lock_timeout_s: float = 60.0,
+    role: Database | None = None,
 ) -> Warehouse:
     """A warehouse on that database; nothing is connected before the first use.
 
     `timeout_s` limits both connecting and waiting for a free connection of the pool, `lock_timeout_s` waiting for another
-    transaction.
+    transaction. With `role`, transactions begin only on the database that is it.
     """
     engine = create_engine(
         sqlalchemy_url(url),
@@ -79,7 +121,7 @@ def create_warehouse(
         hide_parameters=True,
         connect_args=connect_options(timeout_s, lock_timeout_s),
     )
-    return Warehouse(url, engine)
+    return Warehouse(url, engine, role)
 
 
 def connect_options(timeout_s: float, lock_timeout_s: float = 60.0) -> dict[str, Any]:

@@ -29,7 +29,10 @@ JOIN LATERAL (
     FROM starlistings JOIN intervals ON intervals.id = starlistings.interval_id AND intervals.active
     WHERE starlistings.trading_pair_id = pair.id AND starlistings.active
 ) AS listed ON listed.ids IS NOT NULL
-WHERE pair.active AND exchanges.code = ANY(%(exchanges)s)
+WHERE pair.active AND exchanges.code = ANY(%(exchanges)s) AND NOT (
+    SELECT coalesce(bool_and(role = 'training'), false) FROM reference_listings
+    WHERE table_name = 'trading_pairs' AND key = ARRAY[exchanges.code, pair.symbol]
+)
 ORDER BY exchanges.code, pair.symbol
 """
 
@@ -59,6 +62,8 @@ def load_pair_ids(conn: Connection) -> dict[tuple[str, str], PairIds]:
 
 def load_live_pairs(conn: Connection, exchanges: Sequence[str], wire: WireSymbol) -> list[LivePair]:
     """The active pairs of those exchanges that have an active starlisting, sorted by exchange and symbol.
+
+    Pairs that are in this database for training alone are left out.
 
     What `wire` raises is raised.
     """

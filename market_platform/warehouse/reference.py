@@ -13,12 +13,20 @@ from typing import Any
 from psycopg.types.json import Jsonb
 from sqlalchemy import Connection
 
+from market_platform.domain.databases import Database
 from market_platform.domain.days import Instrument
 from market_platform.domain.errors import ConfigError
 from market_platform.starlistings import StarlistingsConfig
+from market_platform.warehouse.database_role import claim_role, load_role, require_role
 from market_platform.warehouse.driver import driver_connection
 from market_platform.warehouse.instruments import instrument_from_json, instrument_to_json
-from market_platform.warehouse.reference_sync import ReferenceDiff, apply_changes, find_reference_changes
+from market_platform.warehouse.reference_listings import load_listings, store_listings
+from market_platform.warehouse.reference_sync import (
+    ReferenceDiff,
+    apply_changes,
+    desired_rows,
+    find_reference_changes,
+)
 
 __all__ = [
     "PairRow",
@@ -87,21 +95,39 @@ UPDATE trading_pairs SET instrument = %(instrument)s, price_scale = %(price_scal
 """
 
 
-def sync_reference(conn: Connection, config: StarlistingsConfig, *, dry_run: bool = False) -> ReferenceDiff:
+def sync_reference(
+    conn: Connection,
+    config: StarlistingsConfig,
+    *,
+    dry_run: bool = False,
+    database: Database = "realtime",
+    shared: bool = True,
+) -> ReferenceDiff:
     """Bring the reference tables to the config in the caller's transaction; what it does (or would do) is returned.
 
     Doing it again changes nothing. What is not in the config any more is deactivated, never deleted. A starlisting whose
-    `candle_price` or `alignment` changes becomes another starlisting, so that candles of two kinds never mix.
+    `candle_price` or `alignment` changes becomes another starlisting, so that candles of two kinds never mix. `database` is
+    what the config lists pairs for; where the database is `shared`, what the config of the other one listed stays. A new
+    database that was not claimed is claimed: as the realtime one when it is shared, else as `database`.
 
     Raises:
-        ConfigError: a stored symbol would come to mean another pair.
+        ConfigError: a stored symbol would come to mean another pair, or the two configs contradict each other.
+        WrongDatabaseError: this is the other database.
     """
+    role: Database = "realtime" if shared else database
     with driver_connection(conn).cursor() as cursor:
         if not dry_run:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_SYNC_LOCK,))
-        changes = find_reference_changes(cursor, config)
+            claim_role(conn, role)
+        elif load_role(conn) is not None:
+            require_role(conn, role)
+        desired = desired_rows(config)
+        listings = load_listings(cursor, database, shared=shared)
+        listings.check(desired)
+        changes = find_reference_changes(cursor, desired, listings)
         if not dry_run:
             apply_changes(cursor, changes)
+            store_listings(cursor, listings, desired)
     return ReferenceDiff(tuple(changes))
 
 

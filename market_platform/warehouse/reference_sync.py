@@ -1,7 +1,8 @@
-"""The difference between the config and the reference tables, and the statements that close it.
+"""The difference between a config file and the reference tables, and the statements that close it.
 
 Belongs here: desired rows, stored rows, what differs, one statement a change. Everything is by natural key (codes and
-names, not ids), so that a dry run can show rows that depend on each other. Does not: transactions and locks.
+names, not ids), so that a dry run can show rows that depend on each other. Does not: transactions and locks, what the other
+file lists in the same database (reference_listings.py).
 """
 
 from __future__ import annotations
@@ -16,9 +17,7 @@ import psycopg
 from market_platform.domain.errors import ConfigError
 from market_platform.domain.intervals import parse_interval
 from market_platform.starlistings import StarlistingsConfig
-
-Key = tuple[str, ...]
-Row = Mapping[str, Any]
+from market_platform.warehouse.reference_listings import Key, Listings, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,20 +151,22 @@ _TABLES = (
 )
 
 
-def find_reference_changes(cursor: psycopg.Cursor[Any], config: StarlistingsConfig) -> list[ReferenceChange]:
+def find_reference_changes(
+    cursor: psycopg.Cursor[Any], desired: Mapping[str, Mapping[Key, Row]], listings: Listings
+) -> list[ReferenceChange]:
     """What must change, in an order in which the statements work. Reads only.
 
     Raises:
         ConfigError: a stored symbol would come to mean another pair, or a stored pair would get another symbol.
     """
-    desired = _desired(config)
     changes: list[ReferenceChange] = []
     for table in _TABLES:
         stored = _stored(cursor, table)
         if table is _PAIRS:
             _check_meaning(stored, desired[table.name])
+        wanted = listings.combined(table.name, stored, desired[table.name])
         changes += sorted(
-            _differences(table, stored, desired[table.name]), key=lambda change: change.action != "deactivated"
+            _differences(table, stored, wanted, listings), key=lambda change: change.action != "deactivated"
         )
     return changes
 
@@ -179,9 +180,11 @@ def apply_changes(cursor: psycopg.Cursor[Any], changes: Iterable[ReferenceChange
         cursor.execute(table.insert if change.action == "added" else table.update, values)
 
 
-def _differences(table: _Table, stored: Mapping[Key, Row], desired: Mapping[Key, Row]) -> Iterator[ReferenceChange]:
+def _differences(
+    table: _Table, stored: Mapping[Key, Row], desired: Mapping[Key, Row], listings: Listings
+) -> Iterator[ReferenceChange]:
     for key, before in stored.items():
-        if key not in desired and before["active"]:
+        if key not in desired and before["active"] and listings.is_mine(table.name, key):
             yield ReferenceChange("deactivated", table.name, key, before, {**before, "active": False})
     for key, after in desired.items():
         known = stored.get(key)
@@ -199,7 +202,8 @@ def _stored(cursor: psycopg.Cursor[Any], table: _Table) -> dict[Key, Row]:
     return {tuple(row[:width]): dict(zip(names[width:], row[width:], strict=True)) for row in cursor}
 
 
-def _desired(config: StarlistingsConfig) -> dict[str, dict[Key, Row]]:
+def desired_rows(config: StarlistingsConfig) -> dict[str, dict[Key, Row]]:
+    """The rows a config stands for: table → natural key → the other columns."""
     pairs: dict[Key, Row] = {}
     starlistings: dict[Key, Row] = {}
     for pair in config.all_pairs():

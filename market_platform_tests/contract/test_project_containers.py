@@ -20,6 +20,7 @@ DOCKERFILE = (PROJECT_ROOT / "Dockerfile").read_text()
 # hosts and ports are the containers' own, and so these have no use inside
 ONLY_ON_ONE_MACHINE = {
     "STARLISTINGS_FILE",
+    "TRAINING_STARS_FILE",
     "EMBEDDED_POSTGRES_PORT",
     "RECORDINGS",
     "REPLAY_PORT",

@@ -81,7 +81,7 @@ def test_the_example_with_everything_uncommented_is_a_valid_file(
     written = tmp_path / ".env"
     written.write_text("".join(f"{name}={default}\n" for name, (default, _) in documented().items()))
     loaded, plain = load_settings(_env_file=written), load_settings(_env_file=None)
-    ignored = {"market_data_dir", "starlistings_file"}
+    ignored = {"market_data_dir", "starlistings_file", "training_stars_file"}
     assert loaded.model_dump(exclude=ignored) == plain.model_dump(exclude=ignored)
 
 

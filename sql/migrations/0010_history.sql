@@ -54,12 +54,37 @@ CREATE TABLE rate_limits (
     paused_until timestamptz
 );
 
--- Which of the two databases this is. Written once; a process that was told otherwise refuses to write.
+-- Which of the two databases this is. Written once; a process that was told otherwise refuses to write. A database that has
+-- pairs already is of the time when there was only one.
 CREATE TABLE database_role (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     role text NOT NULL CHECK (role IN ('realtime', 'training')),
     claimed_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+INSERT INTO database_role (role) SELECT 'realtime' WHERE EXISTS (SELECT FROM trading_pairs);
+
+-- What each configuration file listed at its last sync. When one database keeps both kinds of data, the sync of one file leaves
+-- alone what the other lists, and the streamer what only the training file does.
+CREATE TABLE reference_listings (
+    role text NOT NULL CHECK (role IN ('realtime', 'training')),
+    table_name text NOT NULL,
+    key text[] NOT NULL,
+    PRIMARY KEY (role, table_name, key)
+);
+COMMENT ON COLUMN reference_listings.key IS 'the natural key: codes and names, such as {binance,BTCUSDT}';
+INSERT INTO reference_listings (role, table_name, key)
+SELECT 'realtime', 'exchanges', ARRAY[code] FROM exchanges WHERE active
+UNION ALL SELECT 'realtime', 'coins', ARRAY[code] FROM coins WHERE active
+UNION ALL SELECT 'realtime', 'quote_currencies', ARRAY[code] FROM quote_currencies WHERE active
+UNION ALL SELECT 'realtime', 'market_types', ARRAY[code] FROM market_types WHERE active
+UNION ALL SELECT 'realtime', 'intervals', ARRAY[name] FROM intervals WHERE active
+UNION ALL SELECT 'realtime', 'trading_pairs', ARRAY[exchanges.code, symbol]
+FROM trading_pairs JOIN exchanges ON exchanges.id = exchange_id WHERE trading_pairs.active
+UNION ALL SELECT 'realtime', 'starlistings', ARRAY[exchanges.code, symbol, intervals.name, alignment, candle_price]
+FROM starlistings JOIN trading_pairs ON trading_pairs.id = trading_pair_id
+JOIN exchanges ON exchanges.id = exchange_id
+JOIN intervals ON intervals.id = interval_id
+WHERE starlistings.active;
 
 -- The nightly proof: candles as streamed = rebuilt from the lake's ticks = the exchange's own.
 CREATE TABLE proof_days (
@@ -91,9 +116,13 @@ COMMENT ON COLUMN proof_differences.sides IS 'streamed/rebuilt, streamed/exchang
 CREATE TABLE tick_moves (
     trading_pair_id integer NOT NULL REFERENCES trading_pairs,
     day date NOT NULL,
-    state text NOT NULL CHECK (state IN ('copied', 'verified', 'dropped')),
+    state text NOT NULL CHECK (state IN ('copied', 'verified', 'kept', 'dropped')),
     rows bigint NOT NULL CHECK (rows >= 0),
     duplicates bigint NOT NULL DEFAULT 0 CHECK (duplicates >= 0),
+    truncated bigint NOT NULL DEFAULT 0 CHECK (truncated >= 0),
+    merged bigint NOT NULL DEFAULT 0 CHECK (merged >= 0),
+    zeroed bigint NOT NULL DEFAULT 0 CHECK (zeroed >= 0),
+    relation text NOT NULL CHECK (relation IN ('moved', 'equal', 'lake_has_more', 'postgres_has_more', 'differs')),
     source_hash text NOT NULL,
     object_key text,
     content_hash text,
@@ -101,6 +130,9 @@ CREATE TABLE tick_moves (
     changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (trading_pair_id, day)
 );
+COMMENT ON COLUMN tick_moves.state IS 'kept: the lake has other ticks of the day already, which stay; nothing is dropped';
+COMMENT ON COLUMN tick_moves.relation IS 'of the rows to what the lake had of the day';
+COMMENT ON COLUMN tick_moves.source_hash IS 'of the sorted rows without duplicates, at the least scales that hold them';
 
 -- Bulk loads into market_ticks with managed indexes: what was dropped, so that it can be built again.
 CREATE TABLE bulk_loads (
