@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 from market_platform.domain.clock import Clock, utc_now
+from market_platform.domain.databases import Database
 from market_platform.domain.days import TickSource
 from market_platform.domain.errors import ConfigError
 from market_platform.domain.intervals import Interval
@@ -57,9 +58,18 @@ class Platform:
 
     @classmethod
     def from_settings(
-        cls, settings: Settings, database_url: str, clock: Clock = utc_now, *, limits_url: str | None = None
+        cls,
+        settings: Settings,
+        database_url: str,
+        clock: Clock = utc_now,
+        *,
+        limits_url: str | None = None,
+        role: Database = "realtime",
     ) -> Platform:
         """Open what the settings name; no I/O happens here.
+
+        `role` is what the database must say of itself before anything is written to it. A training database has a folder of
+        its own in the lake: files that one database's manifests do not name are removed, and the other might name them.
 
         `limits_url` is the database that all processes of this address count in, whichever they write to: that of the
         settings unless told.
@@ -72,14 +82,19 @@ class Platform:
         limits = PostgresLedger(limits_url or (realtime.get_secret_value() if realtime else database_url))
         opened = cls(
             lake=Lake.open(
-                settings.resolved_lake_url,
+                settings.resolved_lake_url
+                if role == "realtime"
+                else f"{settings.resolved_lake_url.rstrip('/')}/{role}",
                 access_key_id=secret(settings.r2_access_key_id),
                 secret_access_key=secret(settings.r2_secret_access_key),
                 endpoint=settings.resolved_r2_endpoint,
                 region=settings.r2_region,
             ),
             warehouse=create_warehouse(
-                database_url, pool_size=settings.database_pool_size, timeout_s=settings.database_timeout_s
+                database_url,
+                pool_size=settings.database_pool_size,
+                timeout_s=settings.database_timeout_s,
+                role=role,
             ),
             open_source=lambda exchange: open_tick_source(exchange, settings, clock),
             clock=clock,
