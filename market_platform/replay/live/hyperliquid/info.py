@@ -20,7 +20,18 @@ from market_platform.replay.live.world import World
 
 SERVED_CANDLES = 5_000
 SERVED_FUNDINGS = 500
-_LIGHT = {"allMids": 2, "l2Book": 2}
+_LIGHT = {"allMids": 2, "l2Book": 2, "exchangeStatus": 2}
+_DOLLAR = {
+    "name": "USDC",
+    "szDecimals": 8,
+    "weiDecimals": 8,
+    "index": 0,
+    "tokenId": "0x6d1e7cde53ba9467b783cb7c530ce054",
+    "isCanonical": True,
+    "evmContract": None,
+    "fullName": None,
+}
+"""The one token; there are no spot markets."""
 
 
 class NotUnderstoodError(Exception):
@@ -54,7 +65,15 @@ class HyperliquidInfo:
         """The body, None for an unknown coin, and what it weighs beyond the request itself."""
         match asked.get("type"):
             case "meta":
-                return orjson.dumps({"universe": [_described(market) for market in self._markets]}), 0
+                return orjson.dumps(self._meta()), 0
+            case "metaAndAssetCtxs":
+                second = self._world.clock.now_ms() // 1000
+                states = [orjson.loads(self._contexts(market).context(second)) for market in self._markets]
+                return orjson.dumps([self._meta(), states]), 0
+            case "spotMeta":
+                return orjson.dumps({"universe": [], "tokens": [_DOLLAR]}), 0
+            case "exchangeStatus":
+                return orjson.dumps({"specialStatuses": None, "time": self._world.clock.now_ms()}), 0
             case "allMids":
                 second = self._world.clock.now_ms() // 1000
                 mids = {market.symbol: self._contexts(market).mid(second) for market in self._markets}
@@ -71,6 +90,9 @@ class HyperliquidInfo:
     @property
     def _markets(self) -> list[Market]:
         return self._world.markets("hyperliquid")
+
+    def _meta(self) -> dict[str, Any]:
+        return {"universe": [_described(market) for market in self._markets]}
 
     def _contexts(self, market: Market) -> Contexts:
         return Contexts(self._world.book(market).tape)

@@ -1,0 +1,101 @@
+"""Pages of CCXT's rows that must fit together, and what none of them had. Pure.
+
+Belongs here: checks of a page, and holes. Does not: asking (history.py), single rows (rows.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Generic, TypeVar
+
+from market_platform.domain.errors import BadPayloadError, MarketPlatformError
+from market_platform.domain.events import Candle, Funding, OpenInterest
+from market_platform.domain.history import RawInput
+from market_platform.domain.intervals import MINUTE_MS
+from market_platform.exchanges.ccxt.amounts import Amounts
+from market_platform.exchanges.day_rows import page_within
+
+HOUR_MS = 3_600_000
+_MOST_SPACING_MS = 8 * HOUR_MS
+
+Row = TypeVar("Row", Candle, Funding, OpenInterest)
+
+
+@dataclass(slots=True)
+class Read(Generic[Row]):
+    """What pages brought of a block of days; `served_ms` is the first row that came when there was none so old."""
+
+    until_ms: int
+    rows: list[Row] = field(default_factory=list)
+    answers: list[tuple[int, int, RawInput]] = field(default_factory=list)
+    served_ms: int | None = None
+    amounts: Amounts = field(default_factory=Amounts)
+    error: MarketPlatformError | None = None
+
+    def inputs(self, start_ms: int, end_ms: int) -> tuple[RawInput, ...]:
+        """The answers that [start, end) was in."""
+        return tuple(raw for first, last, raw in self.answers if first < end_ms and start_ms < last)
+
+
+@dataclass(frozen=True, slots=True)
+class Series(Generic[Row]):
+    """How one series of a market is asked for: CCXT's method, its rows, how far apart they are (0 when that varies)."""
+
+    what: str
+    method: str
+    before: tuple[str, ...]
+    make: Callable[[Any, Amounts], Row]
+    time: Callable[[Row], int]
+    step_ms: int
+    limit: int
+
+
+def checked_page(
+    series: Series[Row], cursor: int, end_ms: int, what: str, amounts: Amounts, answer: Any
+) -> tuple[list[Row], int | None]:
+    """The rows of a page that are inside [cursor, end), and the first row when all of them are later.
+
+    Raises:
+        BadPayloadError: rows are wrong, out of order, twice, or all of them are earlier.
+    """
+    if not isinstance(answer, Sequence) or isinstance(answer, str):
+        raise BadPayloadError(f"{what}: {str(answer)[:80]} are no rows")
+    rows = [series.make(each, amounts) for each in answer]
+    times = [series.time(row) for row in rows]
+    if times and times[0] >= end_ms:
+        page_within(times, times[0], times[-1] + 1, what)
+        return [], times[0]
+    page_within(times, cursor, end_ms, what)
+    return [row for row, time in zip(rows, times, strict=True) if cursor <= time < end_ms], None
+
+
+def next_due(times: Sequence[int], step_ms: int) -> int:
+    """When the next row after those may come: a step later, or as soon as rows have followed each other at all."""
+    closest = min((after - before for before, after in pairwise(times)), default=MINUTE_MS)
+    return times[-1] + (step_ms or closest)
+
+
+def absent_times(times: Sequence[int], step_ms: int, start_ms: int, end_ms: int) -> list[int]:
+    """When a row should be and is none.
+
+    With a step that is simple. Without one (funding is paid every hour, four or eight, and an exchange changes that), a
+    distance that is longer than eight hours, or than both the one before and the one after it, has a hole.
+    """
+    if step_ms:
+        there = set(times)
+        return [each for each in range(start_ms, end_ms, step_ms) if each not in there]
+    if not times:
+        return []
+    distances = [after - before for before, after in pairwise(times)]
+    holes: list[int] = []
+    for place, distance in enumerate(distances):
+        around = distances[max(0, place - 1) : place] + distances[place + 1 : place + 2]
+        usual = min(max(around, default=distance), _MOST_SPACING_MS)
+        if distance > usual > 0:
+            holes += range(times[place] + usual, times[place + 1], usual)
+    step = min(min(distances, default=_MOST_SPACING_MS), _MOST_SPACING_MS)
+    before = range(times[0] - step, start_ms - 1, -step)
+    after = range(times[-1] + step, end_ms, step)
+    return sorted([*before, *holes, *after])
