@@ -1,0 +1,239 @@
+"""Rows of `market_ticks` as exact ticks: Postgres's own text in, sorted ticks without duplicates out, and how two days compare.
+
+Belongs here: exactness, duplicates, hashes. Does not: where rows come from and go to (legacy_moves.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from market_platform.domain.clock import from_ms
+from market_platform.domain.errors import BadPayloadError
+from market_platform.domain.ticks import MAX_UNITS, Ints, Ticks
+
+EXAMPLES = 3
+"""How many duplicates of a day are named; all are counted."""
+_SCALE = 18
+_VALUES = ("bid", "ask", "bid_volume", "ask_volume")
+_SCHEMA = pl.Schema(
+    {"micros": pl.Decimal(38, 6), **{name: pl.Decimal(38, _SCALE) for name in _VALUES}}  # as COPY writes them
+)
+_SAMPLE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Allowances:
+    """What may be changed so that a row fits the lake, because the user said so; every change is counted."""
+
+    truncate_times: bool = False
+    zero_volumes: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LegacyRows:
+    """A day's rows: `ticks` sorted by time and then by value, without duplicates, at the least scales that hold them.
+
+    `rows` counts all rows, `duplicates` those equal to another to the microsecond, `truncated` those whose time was cut to
+    milliseconds, `merged` those that became equal by that, `zeroed` those whose NULL volume became 0. `examples` names some
+    of the duplicates.
+    """
+
+    ticks: Ticks
+    rows: int
+    duplicates: int
+    truncated: int
+    merged: int
+    zeroed: int
+    examples: tuple[str, ...]
+
+    @property
+    def source_hash(self) -> str:
+        """SHA-256 of the exact content."""
+        return self.ticks.content_hash()
+
+
+def parse_rows(text: bytes, what: str) -> pl.DataFrame:
+    """The rows of a piece of `read_day`'s CSV as decimals. `what` names the day in messages.
+
+    Raises:
+        BadPayloadError: a value that no tick can have, such as NaN; the row is named.
+    """
+    if not text:
+        return pl.DataFrame(schema=_SCHEMA)
+    try:
+        return pl.read_csv(text, has_header=False, schema=_SCHEMA)
+    except pl.exceptions.PolarsError:
+        words = pl.read_csv(text, has_header=False, schema=dict.fromkeys(_SCHEMA, pl.String()))
+        for name in _VALUES:
+            bad = words.filter(
+                pl.col(name).cast(pl.Decimal(38, _SCALE), strict=False).is_null() & pl.col(name).is_not_null()
+            )
+            if bad.height:
+                row = bad.row(0, named=True)
+                at = from_ms(int(row["micros"].replace(".", "")) // 1000)
+                raise BadPayloadError(f"{what}: the row of {at:%H:%M:%S.%f} has the {name} {row[name]}") from None
+        raise
+
+
+def exact_rows(frame: pl.DataFrame, what: str, allow: Allowances) -> LegacyRows:
+    """The rows as ticks, every value as Postgres has it. `what` names the day in messages.
+
+    Raises:
+        BadPayloadError: a row that a tick can't hold (a time finer than a millisecond, a NULL volume, a price that is not above
+            zero, more digits than fit); it is named, and so is the option that helps, if there is one.
+    """
+    zeroed = frame.filter(pl.any_horizontal(pl.col("bid_volume", "ask_volume").is_null()))
+    if zeroed.height:
+        if not allow.zero_volumes:
+            raise BadPayloadError(
+                f"{what}: {zeroed.height:,} rows have a NULL volume, which a tick can't have, first {_named(zeroed)}; "
+                "--zero-volumes takes them as 0"
+            )
+        frame = frame.with_columns(pl.col("bid_volume", "ask_volume").fill_null(0))
+    micros = frame["micros"].to_physical().cast(pl.Int64).to_numpy()
+    prices, price_scale = _units(frame, ("bid", "ask"), what)
+    volumes, volume_scale = _units(frame, ("bid_volume", "ask_volume"), what)
+    columns = _sorted([micros, *prices, *volumes])
+    repeats = _equal_to_previous(columns)
+    examples = _examples(columns, repeats, price_scale)
+    if len(repeats):
+        columns = [np.delete(column, repeats) for column in columns]
+    micros, bid, ask, bid_volume, ask_volume = columns
+    finer = np.flatnonzero(micros % 1000)
+    if len(finer) and not allow.truncate_times:
+        at = int(finer[0])
+        raise BadPayloadError(
+            f"{what}: {len(finer):,} rows have times finer than a millisecond, which the lake can't hold, first "
+            f"{_time(micros[at])} bid {_shown(bid[at], price_scale)}; --truncate-times cuts them to milliseconds"
+        )
+    ticks = Ticks(micros // 1000, bid, ask, bid_volume, ask_volume, price_scale, volume_scale)
+    ticks.check(what)
+    merged = 0
+    if len(finer):
+        ticks, merged = ticks.sorted_unique()
+    return LegacyRows(ticks, frame.height, len(repeats), len(finer), merged, zeroed.height, examples)
+
+
+def at_price_scale(ticks: Ticks, scale: int | None) -> Ticks:
+    """The ticks with prices counted at the instrument's own scale where that is finer and fits."""
+    more = (scale or 0) - ticks.price_scale
+    highest = max(int(ticks.bid.max(initial=0)), int(ticks.ask.max(initial=0)))
+    if more <= 0 or highest * 10**more > MAX_UNITS:
+        return ticks
+    return replace(ticks, bid=ticks.bid * 10**more, ask=ticks.ask * 10**more, price_scale=ticks.price_scale + more)
+
+
+def at_least_scales(ticks: Ticks) -> Ticks:
+    """The same ticks at the least scales that hold them, so that their hash does not depend on how they were written."""
+    bid, ask, price_scale = _reduced(ticks.bid, ticks.ask, ticks.price_scale)
+    bid_volume, ask_volume, volume_scale = _reduced(ticks.bid_volume, ticks.ask_volume, ticks.volume_scale)
+    return Ticks(ticks.time, bid, ask, bid_volume, ask_volume, price_scale, volume_scale)
+
+
+def missing_rows(ticks: Ticks, other: Ticks) -> int:
+    """How many distinct ticks of the first the second does not have, whatever the scales and the order."""
+    price_scale = max(ticks.price_scale, other.price_scale)
+    volume_scale = max(ticks.volume_scale, other.volume_scale)
+    names = ["time", *_VALUES]
+
+    def frame(each: Ticks) -> pl.DataFrame:
+        prices, volumes = 10 ** (price_scale - each.price_scale), 10 ** (volume_scale - each.volume_scale)
+        factors = zip(_VALUES, (prices, prices, volumes, volumes), strict=True)
+        columns = pl.DataFrame(dict(zip(names, each.columns, strict=True)))
+        return columns.with_columns(pl.col(name).cast(pl.Int128) * factor for name, factor in factors).unique()
+
+    return frame(ticks).join(frame(other), on=names, how="anti").height
+
+
+def _units(frame: pl.DataFrame, names: Sequence[str], what: str) -> tuple[list[Ints], int]:
+    """Two columns of decimals as integers at the least scale that holds every digit of both."""
+    scale = _least_scale(frame.select(names).head(_SAMPLE), 0)
+    scale = _least_scale(frame.select(names), scale)
+    found = []
+    for name in names:
+        units = frame[name].cast(pl.Decimal(38, scale)).to_physical()
+        if frame.height and max(abs(int(units.max())), abs(int(units.min()))) > MAX_UNITS:  # type: ignore[arg-type]
+            worst = frame.filter(units.abs() > MAX_UNITS)
+            raise BadPayloadError(
+                f"{what}: the day's {name.replace('_', ' ')}s need {scale} decimals, and with so many the row {_named(worst)} "
+                "is too large for a tick"
+            )
+        found.append(units.cast(pl.Int64).to_numpy())
+    return found, scale
+
+
+def _least_scale(frame: pl.DataFrame, scale: int) -> int:
+    """The least scale from `scale` on at which no digit is lost."""
+    for candidate in range(scale, _SCALE):
+        coarse = frame.select(pl.all().cast(pl.Decimal(38, candidate)).cast(pl.Decimal(38, _SCALE)))
+        if all((coarse[name] == frame[name]).all() for name in frame.columns):
+            return candidate
+    return _SCALE
+
+
+def _sorted(columns: list[Ints]) -> list[Ints]:
+    """Rows sorted by time and then by value: Postgres keeps no order, and the hash must not depend on one."""
+    time = columns[0]
+    if not (time[1:] >= time[:-1]).all():
+        order = np.argsort(time, kind="stable")
+        columns = [column[order] for column in columns]
+        time = columns[0]
+    same = np.flatnonzero(time[1:] == time[:-1])
+    if not len(same):
+        return columns
+    tied = np.union1d(same, same + 1)
+    order = np.lexsort([column[tied] for column in reversed(columns)])
+    if (order[1:] > order[:-1]).all():
+        return columns
+    columns = [np.array(column) for column in columns]
+    for column in columns:
+        column[tied] = column[tied][order]
+    return columns
+
+
+def _equal_to_previous(columns: Sequence[Ints]) -> npt.NDArray[np.intp]:
+    same = np.flatnonzero(columns[0][1:] == columns[0][:-1])
+    for column in columns[1:]:
+        same = same[column[same + 1] == column[same]]
+    return same + 1
+
+
+def _examples(columns: Sequence[Ints], repeats: npt.NDArray[np.intp], scale: int) -> tuple[str, ...]:
+    """The first duplicates: time, bid, ask and how often the row is there."""
+    named: list[str] = []
+    at = 0
+    while at < len(repeats) and len(named) < EXAMPLES:
+        first, times = int(repeats[at]) - 1, 2
+        while at + 1 < len(repeats) and repeats[at + 1] == repeats[at] + 1:
+            at, times = at + 1, times + 1
+        bid, ask = (_shown(columns[index][first], scale) for index in (1, 2))
+        named.append(f"{_time(columns[0][first])} bid {bid} ask {ask}, {times} times")
+        at += 1
+    return tuple(named)
+
+
+def _reduced(first: Ints, second: Ints, scale: int) -> tuple[Ints, Ints, int]:
+    while scale and not (first % 10).any() and not (second % 10).any():
+        first, second, scale = first // 10, second // 10, scale - 1
+    return first, second, scale
+
+
+def _named(rows: pl.DataFrame) -> str:
+    """The first row of a frame of decimals, by time and prices."""
+    row = rows.row(0, named=True)
+    return f"{_time(int(row['micros'].scaleb(6)))} bid {row['bid'].normalize():f} ask {row['ask'].normalize():f}"
+
+
+def _time(micros: np.int64 | int) -> str:
+    ms, rest = divmod(int(micros), 1000)
+    return f"{from_ms(ms):%H:%M:%S}.{ms % 1000:03d}" + (f"{rest:03d}" if rest else "")
+
+
+def _shown(units: np.int64, scale: int) -> str:
+    text = f"{int(units):0{scale + 1}d}"
+    return f"{text[: len(text) - scale]}.{text[len(text) - scale :]}" if scale else text
