@@ -5,6 +5,7 @@ Belongs here: routes and what is common to all answers. Does not: bodies (source
     /dukascopy/v1/…          the JSON API: instruments, ticks, candles
     /dukascopy/datafeed/…    bi5 files
     /binance/… /hyperliquid/… /oanda/…   the exchanges that stream; live/routes.py says where
+    /yahoo/…                 charts of stocks; yahoo/chart.py
     /healthz                 what is served, and the live exchanges' time
     /_faults                 GET, POST, DELETE: misbehaviour on demand; faults.py says how
     /_requests               GET, DELETE: what was asked for
@@ -34,6 +35,7 @@ from market_platform.replay.live.routes import live_routes
 from market_platform.replay.live.world import World
 from market_platform.replay.middleware import EMPTY_FLAG, WRONG_TYPES_FLAG, FaultsMiddleware, RequestLog, spoil_types
 from market_platform.replay.source import ReplaySource
+from market_platform.replay.yahoo.chart import yahoo_routes
 
 JSON = "application/json"
 BYTES = "application/octet-stream"
@@ -65,6 +67,7 @@ def create_app(
         Route("/dukascopy/v1/{path:path}", exchange.json_data),
         Route("/dukascopy/datafeed/{path:path}", exchange.bi5_data),
         *live_routes(world, book, seen, limits or LiveLimits()),
+        *yahoo_routes(world.seed, world.clock),
     ]
     return FaultsMiddleware(Starlette(routes=routes), faults=book, log=seen)
 

@@ -6,10 +6,11 @@ made when they are first asked for, twenty years at a time.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from market_platform.domain.clock import day_start_ms, days_between, to_ms
 from market_platform.domain.errors import BadRequestError
@@ -113,13 +114,20 @@ def sessions_of(exchange_name: str, first: date, last: date) -> tuple[Session, .
     """The sessions of the exchange days from `first` to `last`, both included, in order; holidays have none.
 
     Raises:
-        BadRequestError: the exchange is not known.
+        BadRequestError: code `no_sessions`; the exchange is not known, or a day lies beyond what its calendar knows.
     """
     code = calendar_code(exchange_name)
     found: list[Session] = []
     for year in range(_block(first), _block(last) + 1, _BLOCK_YEARS):
-        sessions = _sessions(code, year)
-        found += [sessions[day] for day in _within(first, last, year) if day in sessions]
+        known = _sessions(code, year)
+        days = _within(first, last, year)
+        if days and not known.first <= days[0] <= days[-1] <= known.last:
+            raise BadRequestError(
+                f"the calendar {code} of Yahoo's exchange {exchange_name} is known from {known.first} to {known.last} only; "
+                f"ask for days between, or update the package exchange_calendars",
+                code="no_sessions",
+            )
+        found += [known.sessions[day] for day in days if day in known.sessions]
     return tuple(found)
 
 
@@ -155,27 +163,40 @@ def _within(first: date, last: date, year: int) -> list[date]:
     return days_between(max(first, date(year, 1, 1)), min(last, date(year + _BLOCK_YEARS - 1, 12, 31)))
 
 
-@lru_cache(maxsize=64)
-def _sessions(code: str, year: int) -> dict[date, Session]:
-    """Every session of twenty years, as far as the calendar goes."""
-    import exchange_calendars  # type: ignore[import-untyped]  # takes half a second
+class _Known(NamedTuple):
+    """Sessions of the days from `first` to `last`."""
 
-    cls = type(exchange_calendars.get_calendar(code))
+    first: date
+    last: date
+    sessions: dict[date, Session]
+
+
+@lru_cache(maxsize=64)
+def _sessions(code: str, year: int) -> _Known:
+    """Every session of twenty years, as far as the calendar goes."""
     first, last = date(year, 1, 1), date(year + _BLOCK_YEARS - 1, 12, 31)
-    if (earliest := cls.bound_min()) is not None:
-        first = max(first, earliest.date())
-    if (latest := cls.bound_max()) is not None:
-        last = min(last, latest.date())
-    if first > last:
-        return {}
-    schedule = cls(start=first.isoformat(), end=last.isoformat()).schedule
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # what the package itself uses of pandas
+        import exchange_calendars  # type: ignore[import-untyped]  # takes half a second
+
+        try:
+            calendar = exchange_calendars.get_calendar(code, start=first.isoformat(), end=last.isoformat())
+        except ValueError:  # it does not go so far
+            cls = type(exchange_calendars.get_calendar(code))
+            first = max(first, first if cls.bound_min() is None else cls.bound_min().date())
+            last = min(last, last if cls.bound_max() is None else cls.bound_max().date())
+            if first > last:
+                return _Known(first, last, {})
+            calendar = cls(start=first.isoformat(), end=last.isoformat())
+        schedule = calendar.schedule
     times = (_ms(schedule[name]) for name in ("open", "break_start", "break_end", "close"))
-    return {
+    sessions = {
         day.date(): Session(
             day.date(), ((opens, closes),) if pause is None or resumes is None else ((opens, pause), (resumes, closes))
         )
         for day, opens, pause, resumes, closes in zip(schedule.index, *times, strict=True)
     }
+    return _Known(first, last, sessions)
 
 
 def _ms(column: Any) -> list[Any]:

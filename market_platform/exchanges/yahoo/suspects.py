@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
@@ -81,9 +82,10 @@ def find_suspects(
     taken = {suspect.time_ms for suspect in found}
     rest = [index for index, bar in enumerate(bars) if bar.time_ms not in taken]
     found += _units(bars, levels, rest, hundredths=hundredths)
+    taken = {suspect.time_ms for suspect in found}
     for dividend in declared:
         if not dividend.is_split:
-            found += _forgotten(bars, dividend)
+            found += _forgotten(bars, dividend, taken)
     return tuple(sorted(found, key=lambda suspect: (suspect.time_ms, suspect.field)))
 
 
@@ -132,13 +134,16 @@ def _bad_split(bars: Sequence[PriceBar], levels: Sequence[float], split: Declare
     return found
 
 
-def _forgotten(bars: Sequence[PriceBar], dividend: Declared) -> list[Suspect]:
-    """The bar of a dividend's day, when closes before it are adjusted by something else than the dividend."""
+def _forgotten(bars: Sequence[PriceBar], dividend: Declared, taken: AbstractSet[int]) -> list[Suspect]:
+    """The bar of a dividend's day, when closes before it are adjusted by something else than the dividend.
+
+    Beside a bar whose prices are suspect themselves (`taken`) nothing can be said.
+    """
     after = next((index for index, bar in enumerate(bars) if bar.time_ms >= dividend.time_ms), 0)
     if after == 0:
         return []
     before, on = bars[after - 1], bars[after]
-    if before.adj_close is None or on.adj_close is None or on.adj_close <= 0:
+    if taken & {before.time_ms, on.time_ms} or before.adj_close is None or on.adj_close is None or on.adj_close <= 0:
         return []
     expected = 1.0 - float(dividend.value) / float(before.close)
     adjusted = float(before.adj_close / before.close) / float(on.adj_close / on.close)
