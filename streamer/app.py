@@ -19,7 +19,7 @@ from functools import partial
 import structlog
 
 from market_platform.domain.clock import Clock, from_ms, utc_now
-from market_platform.domain.errors import ConfigError
+from market_platform.domain.errors import ConfigError, WarehouseUnavailableError
 from market_platform.domain.live import LivePair
 from market_platform.exchanges.live import LiveExchange
 from market_platform.exchanges.registry import LIVE_EXCHANGES, live_exchange
@@ -74,6 +74,7 @@ class StreamerApp:
 
         Raises:
             ConfigError: a setting is wrong, the port is taken, the journal or the database is another streamer's.
+            WrongDatabaseError: the database is the training one.
         """
         settings = self._settings
         wanted = self._wanted()
@@ -84,7 +85,9 @@ class StreamerApp:
             stack.callback(platform.close)
             sole = SoleStreamer(self._url, settings.database_timeout_s, self._times.now())
             stack.push_async_callback(sole.release)
-            await sole.claim()
+            if await sole.claim():  # while Postgres is away, it is asked before anything is written
+                with contextlib.suppress(WarehouseUnavailableError):
+                    await asyncio.to_thread(platform.warehouse.check_role, may_be_new=True)
             await sink.start()
             try:
                 gaps = GapLog(platform.warehouse, settings.journal_dir, wanted)

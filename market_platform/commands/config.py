@@ -1,4 +1,4 @@
-"""`market-platform config check | sync | show`: the pairs of config/starlistings.yaml.
+"""`market-platform config check | sync | diff | show`: the pairs of config/starlistings.yaml and config/training_stars.yaml.
 
 Belongs here: arguments, what is printed, exit codes. Does not: reading the file (starlistings.py), the database
 (warehouse/reference.py).
@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from market_platform.commands.databases import DatabaseOption, choose_database
+from market_platform.domain.databases import Database
 from market_platform.settings import get_settings
 
 if TYPE_CHECKING:
     from market_platform.starlistings import StarlistingsConfig
 
 _FILE = typer.Option(
-    "--file", help="Another file than config/starlistings.yaml. [STARLISTINGS_FILE]", show_default=False
+    "--file",
+    help="Another file than config/starlistings.yaml (or training_stars.yaml). [STARLISTINGS_FILE, TRAINING_STARS_FILE]",
+    show_default=False,
 )
 
 
@@ -27,45 +31,45 @@ def register(app: typer.Typer) -> None:
     config = typer.Typer(no_args_is_help=True, help="The pairs to collect: config/starlistings.yaml and the database.")
     config.command("check")(check)
     config.command("sync")(sync)
+    config.command("diff")(diff)
     config.command("show")(show)
     app.add_typer(config, name="config")
 
 
-def check(file: Annotated[Path | None, _FILE] = None) -> None:
+def check(file: Annotated[Path | None, _FILE] = None, database: DatabaseOption = "realtime") -> None:
     """Read the file and name every mistake with its line; nothing is changed, no database is needed.
 
     market-platform config check
+
+    market-platform config check --database training
     """
-    pairs = _load(file).all_pairs()
+    pairs = _load(file, database).all_pairs()
     starlistings = sum(len(pair.intervals) for pair in pairs)
-    typer.echo(f"{_path(file)}: {len(pairs)} pairs, {starlistings} starlistings, no mistake")
+    typer.echo(f"{_path(file, database)}: {len(pairs)} pairs, {starlistings} starlistings, no mistake")
 
 
 def sync(
     file: Annotated[Path | None, _FILE] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    database: DatabaseOption = "realtime",
 ) -> None:
     """Bring the database to the file: `+` is added, `~` changed, `-` deactivated. Nothing is ever deleted.
 
     Doing it again changes nothing. A pair or interval that is no longer in the file is deactivated and keeps its data; put
-    back, it is as it was. `market-platform up` does this too.
+    back, it is as it was. Where one database is for both, each file leaves alone what only the other lists.
+    `market-platform up` does this too.
 
         market-platform config sync --dry-run
 
         market-platform config sync
-    """
-    from market_platform.embedded.postgres import find_database_url
-    from market_platform.warehouse.engine import create_warehouse
-    from market_platform.warehouse.reference import sync_reference
 
-    config = _load(file)
+        market-platform config sync --database training
+    """
+    from market_platform.embedded.databases import sync_database
+
     settings = get_settings()
-    warehouse = create_warehouse(find_database_url(settings), pool_size=1, timeout_s=settings.database_timeout_s)
-    try:
-        with warehouse.begin() as connection:
-            difference = sync_reference(connection, config, dry_run=dry_run)
-    finally:
-        warehouse.close()
+    choose_database(settings, database)
+    difference = sync_database(settings, database, file=file, dry_run=dry_run)
     typer.echo(str(difference))
     if difference:
         verb = "would change" if dry_run else "changed"
@@ -73,11 +77,22 @@ def sync(
         typer.echo(f"{verb}: {counted}")
 
 
+def diff(file: Annotated[Path | None, _FILE] = None, database: DatabaseOption = "realtime") -> None:
+    """Show what `config sync` would change, and change nothing: the same as `config sync --dry-run`.
+
+    market-platform config diff
+
+    market-platform config diff --database training
+    """
+    sync(file=file, dry_run=True, database=database)
+
+
 def show(
     file: Annotated[Path | None, _FILE] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON for programs instead of lines for people.")
     ] = False,
+    database: DatabaseOption = "realtime",
 ) -> None:
     """List the pairs of the file with their intervals, defaults filled in.
 
@@ -85,7 +100,7 @@ def show(
 
     market-platform config show --json
     """
-    pairs = _load(file).all_pairs()
+    pairs = _load(file, database).all_pairs()
     if as_json:
         records = [
             {
@@ -114,11 +129,13 @@ def show(
         )
 
 
-def _path(file: Path | None) -> Path:
-    return file if file is not None else get_settings().starlistings_file
+def _path(file: Path | None, database: Database) -> Path:
+    from market_platform.embedded.databases import config_file
+
+    return file if file is not None else config_file(get_settings(), database)
 
 
-def _load(file: Path | None) -> StarlistingsConfig:
-    from market_platform.starlistings import load_starlistings
+def _load(file: Path | None, database: Database) -> StarlistingsConfig:
+    from market_platform.embedded.databases import load_config
 
-    return load_starlistings(_path(file))
+    return load_config(get_settings(), database, file)

@@ -239,7 +239,7 @@ def _open_warehouse(settings: Settings) -> Iterator[Warehouse]:
     from market_platform.embedded.postgres import find_database_url
     from market_platform.warehouse.engine import create_warehouse
 
-    warehouse = create_warehouse(find_database_url(settings), timeout_s=settings.database_timeout_s)
+    warehouse = create_warehouse(find_database_url(settings), timeout_s=settings.database_timeout_s, role="realtime")
     try:
         yield warehouse
     finally:

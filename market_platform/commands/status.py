@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from market_platform.commands.database import DatabaseState, database_states, shown_state
+from market_platform.commands.databases import DatabaseOption, choose_database
 from market_platform.domain.clock import days_between, from_ms, to_ms, utc_now
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import MarketPlatformError
@@ -52,6 +54,7 @@ def status(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON for programs instead of tables for people.")
     ] = False,
+    database: DatabaseOption = "realtime",
 ) -> None:
     """Show what runs, and for each pair its days by condition, its newest data, gaps and failures.
 
@@ -62,21 +65,26 @@ def status(
 
         market-platform status --days 90 --json
 
+        market-platform status --database training
+
     Exit code 1 when the database does not answer.
     """
     settings, now = get_settings(), utc_now()
     services = _services(settings)
     try:
-        pairs = _pairs(settings, now, days)
+        url = choose_database(settings, database).url
+        pairs = _pairs(url, settings.database_timeout_s, now, days)
     except MarketPlatformError:
         if not as_json:
             _show_services(services)  # what runs is worth knowing all the more when the database does not answer
         raise
+    databases = database_states(settings)
     failures = _failed_runs(settings, now - timedelta(days=days))
     if as_json:
-        typer.echo(json.dumps(_document(services, pairs, failures, now), indent=2))
+        typer.echo(json.dumps(_document(services, databases, pairs, failures, now), indent=2))
         return
     _show_services(services)
+    typer.echo("\n".join(shown_state(each) for each in databases) + "\n")
     _show_pairs(pairs, now, days)
     _show_failures(failures)
 
@@ -119,9 +127,8 @@ def _services(settings: Settings) -> list[ServiceState]:
     return stack_status(settings)
 
 
-def _pairs(settings: Settings, now: datetime, days: int) -> list[_Pair]:
+def _pairs(url: str, timeout_s: float, now: datetime, days: int) -> list[_Pair]:
     """Every active pair's state, from the database alone."""
-    from market_platform.embedded.postgres import find_database_url
     from market_platform.exchanges.codes import TICK_EXCHANGES
     from market_platform.warehouse.candle_days import load_candle_days
     from market_platform.warehouse.engine import create_warehouse
@@ -130,7 +137,7 @@ def _pairs(settings: Settings, now: datetime, days: int) -> list[_Pair]:
 
     yesterday = now.date() - timedelta(days=1)
     window = timedelta(days=days - 1)
-    warehouse = create_warehouse(find_database_url(settings), pool_size=1, timeout_s=settings.database_timeout_s)
+    warehouse = create_warehouse(url, pool_size=1, timeout_s=timeout_s)
     found = []
     try:
         with warehouse.connect() as connection:
@@ -295,7 +302,11 @@ def _show_failures(failures: Sequence[_Failure] | None) -> None:
 
 
 def _document(
-    services: Sequence[ServiceState], pairs: Sequence[_Pair], failures: Sequence[_Failure] | None, now: datetime
+    services: Sequence[ServiceState],
+    databases: Sequence[DatabaseState],
+    pairs: Sequence[_Pair],
+    failures: Sequence[_Failure] | None,
+    now: datetime,
 ) -> dict[str, Any]:
     return {
         "time": now.isoformat(timespec="seconds"),
@@ -303,6 +314,7 @@ def _document(
             {"name": each.name, "ready": each.ready, "pid": each.pid, "url": each.url, "restarts": each.restarts}
             for each in services
         ],
+        "databases": [asdict(each) for each in databases],
         "pairs": [
             {
                 "pair": pair.name,

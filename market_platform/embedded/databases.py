@@ -80,6 +80,17 @@ def find_database_url(settings: Settings, database: Database = "realtime") -> st
     return find_database(settings, database).url
 
 
+def find_shared_url(settings: Settings) -> str | None:
+    """The database in which processes count together what they ask of exchanges, whichever they write to: the realtime one.
+
+    None where there is none, on a machine that has the training database alone.
+    """
+    try:
+        return _realtime_url(settings)
+    except ConfigError:
+        return None
+
+
 @contextmanager
 def open_database(settings: Settings, database: Database = "realtime", *, pool_size: int = 1) -> Iterator[Warehouse]:
     """That database behind a pool of its own; nothing can be written through it when it is the other one.
@@ -115,6 +126,28 @@ def claim_database(settings: Settings, database: Database = "realtime") -> bool:
             return claim_role(connection, warehouse.role or "realtime")
 
 
+def migrate_database(settings: Settings, database: Database = "realtime", *, wait_s: float = 30.0) -> list[str]:
+    """Bring a database to this code's schema, making it when there is none, and claim it; names of what was applied.
+
+    Raises:
+        WrongDatabaseError: it is the other one; nothing was applied.
+        WarehouseError: it does not answer, or a migration failed.
+    """
+    from market_platform.warehouse.database_role import ROLE_MIGRATION, load_role
+    from market_platform.warehouse.migrations import applied, migrate, wait_for_database
+
+    found = find_database(settings, database)
+    wait_for_database(found.url, wait_s)
+    if ROLE_MIGRATION in applied(found.url):
+        with open_database(settings, database) as warehouse, warehouse.connect() as connection:
+            claimed = load_role(connection) is not None
+        if claimed:
+            claim_database(settings, database)
+    done = migrate(found.url)
+    claim_database(settings, database)
+    return done
+
+
 def require_two_databases(settings: Settings, training: Warehouse) -> None:
     """Do nothing when `training` is opened as another database than the realtime one, or is the realtime one itself.
 
@@ -127,10 +160,9 @@ def require_two_databases(settings: Settings, training: Warehouse) -> None:
 
     if training.role != "training":
         return
-    try:
-        url = _realtime_url(settings)
-    except ConfigError:
-        return  # this machine has no realtime database
+    url = find_shared_url(settings)
+    if url is None:
+        return
     realtime = create_warehouse(url, pool_size=1, timeout_s=settings.database_timeout_s)
     try:
         require_another_database(training, realtime)

@@ -1,6 +1,6 @@
 """What must be done before the services start, in a process of its own: `python -m market_platform.embedded.prepare`.
 
-Migrations, then the pairs of `config/starlistings.yaml`. Its own process, because the supervisor lives as long as the stack
+Migrations, then the pairs of `config/starlistings.yaml`, and the same for the training database where one is set. Its own process, because the supervisor lives as long as the stack
 and should not carry the libraries that this needs for a second. Prints one line for each thing that changed.
 """
 
@@ -9,34 +9,32 @@ from __future__ import annotations
 import sys
 from collections import Counter
 
+from market_platform.domain.databases import DATABASES, Database
 from market_platform.domain.errors import MarketPlatformError
-from market_platform.embedded.postgres import find_database_url
+from market_platform.embedded.databases import has_training_database, load_config, migrate_database, sync_database
 from market_platform.settings import Settings, load_settings
 
 _SHOWN_ONE_BY_ONE = 12
 
 
 def prepare(settings: Settings) -> list[str]:
-    """Bring the database to this code's schema and its pairs to the configuration; what changed, a line each.
+    """Bring both databases to this code's schema and their pairs to the configuration; what changed, a line each.
+
+    Without a training database there is one, and training pairs come to it by `config sync --database training` alone.
 
     Raises:
         WarehouseError, ConfigError: as migrations and configuration say.
     """
-    from market_platform.starlistings import load_starlistings
-    from market_platform.warehouse.engine import create_warehouse
-    from market_platform.warehouse.migrations import migrate
-    from market_platform.warehouse.reference import sync_reference
-
-    config = load_starlistings(settings.starlistings_file)
-    url = find_database_url(settings)
-    done = [f"migrated: {name}" for name in migrate(url)]
-    warehouse = create_warehouse(url, pool_size=1)
-    try:
-        with warehouse.begin() as connection:
-            difference = sync_reference(connection, config)
-    finally:
-        warehouse.close()
-    return [*done, *(f"pairs: {line}" for line in _shorten(str(difference).splitlines() if difference else []))]
+    databases: tuple[Database, ...] = DATABASES if has_training_database(settings) else ("realtime",)
+    for each in databases:
+        load_config(settings, each)  # a mistake in a file is told before anything is changed
+    done: list[str] = []
+    for each in databases:
+        where = "" if each == "realtime" else f"{each} "
+        done += [f"{where}migrated: {name}" for name in migrate_database(settings, each)]
+        difference = sync_database(settings, each)
+        done += [f"{where}pairs: {line}" for line in _shorten(str(difference).splitlines() if difference else [])]
+    return done
 
 
 def _shorten(changes: list[str]) -> list[str]:

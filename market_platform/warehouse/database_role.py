@@ -24,6 +24,9 @@ from market_platform.warehouse.urls import shown_url
 if TYPE_CHECKING:
     from market_platform.warehouse.engine import Warehouse
 
+ROLE_MIGRATION = "0010_history.sql"
+"""The migration that makes the table; a database without it can't say what it is."""
+
 _URL_SETTING = {"realtime": "DATABASE_URL", "training": "TRAINING_DATABASE_URL (or TRAINING_DATABASE)"}
 _LOCK_CLASS = 0x726F6C65  # "role"; the other half of the key is random
 
@@ -58,13 +61,18 @@ def require_role(conn: Connection, role: Database) -> None:
         raise _wrong(conn, found, role)
 
 
+def is_new(conn: Connection) -> bool:
+    """Whether nobody has claimed this database, and it has no pairs."""
+    return load_role(conn) is None and not _has_pairs(conn)
+
+
 def claim_role(conn: Connection, role: Database) -> bool:
     """Make a new database one of that role, in the caller's transaction; False when it is so already.
 
     Raises:
         WrongDatabaseError: it is of the other role, or it has pairs and nobody knows whose they are.
     """
-    if load_role(conn) is None and not _has_pairs(conn):
+    if is_new(conn):
         conn.exec_driver_sql(
             "INSERT INTO database_role (role) VALUES (%(role)s) ON CONFLICT DO NOTHING", {"role": role}
         )

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, exc
 
 from market_platform.domain.databases import Database
 from market_platform.domain.errors import SchemaMismatchError, WarehouseUnavailableError
-from market_platform.warehouse.database_role import require_role
+from market_platform.warehouse.database_role import is_new, require_role
 from market_platform.warehouse.urls import libpq_url, shown_url, sqlalchemy_url
 
 _LOST_AGAINST_ANOTHER = (
@@ -66,15 +66,18 @@ class Warehouse:
         with self.connect() as conn, conn.begin():
             yield conn
 
-    def check_role(self) -> None:
+    def check_role(self, *, may_be_new: bool = False) -> None:
         """Do nothing when this may be written to; what `begin` finds out before it begins.
+
+        With `may_be_new`, a database that nobody has claimed and that has no pairs will do: it is still to be synced.
 
         Raises:
             WarehouseUnavailableError: Postgres does not answer, refuses the login, or all pooled connections are taken.
             WrongDatabaseError: it is not of this warehouse's role.
         """
         with self.connect() as conn:
-            self._require_role(conn)
+            if not (may_be_new and is_new(conn)):
+                self._require_role(conn)
 
     def _require_role(self, conn: Connection) -> None:
         """Ask once a connection: a server's address may come to mean another server while a process lives."""

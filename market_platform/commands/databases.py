@@ -1,0 +1,40 @@
+"""`--database realtime|training`, the same for every command that has it.
+
+Belongs here: the option, and saying once that training data falls back to the realtime database. Does not: which database
+that is (embedded/databases.py), the commands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from market_platform.domain.databases import Database
+
+if TYPE_CHECKING:
+    from market_platform.embedded.databases import FoundDatabase
+    from market_platform.settings import Settings
+
+DatabaseOption = Annotated[
+    Database,
+    typer.Option(
+        "--database", help="Which of the two. training: TRAINING_DATABASE_URL or TRAINING_DATABASE; neither: realtime."
+    ),
+]
+"""Type of a command's parameter; its default is `"realtime"`."""
+
+
+def choose_database(settings: Settings, database: Database) -> FoundDatabase:
+    """The database of a command, and a line on standard error when it is not the one the option names.
+
+    Raises:
+        ConfigError: there is none, or two settings name the training database.
+    """
+    from market_platform.embedded.databases import FALLBACK_NOTICE, find_database
+    from market_platform.warehouse.urls import shown_url
+
+    found = find_database(settings, database)
+    if found.falls_back:
+        typer.echo(f"{FALLBACK_NOTICE} at {shown_url(found.url)}", err=True)
+    return found
