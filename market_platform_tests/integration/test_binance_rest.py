@@ -45,8 +45,8 @@ def instant_retries() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest_module, "_KLINES_A_PAGE", {"spot": 3, "usdm": 3})
-    monkeypatch.setattr(rest_module, "_TRADES_A_PAGE", 3)
+    monkeypatch.setattr(rest_module, "KLINES_A_PAGE", {"spot": 3, "usdm": 3})
+    monkeypatch.setattr(rest_module, "TRADES_A_PAGE", 3)
 
 
 def asked(script: Script, ask: Callable[[BinanceRest], Awaitable[Result]]) -> tuple[Result, ScriptedExchange]:

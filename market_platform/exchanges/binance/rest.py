@@ -36,9 +36,9 @@ from market_platform.exchanges.binance.transport import BinanceTransport, Questi
 
 Value = TypeVar("Value")
 
-_KLINES_A_PAGE: dict[Market, int] = {"spot": 1000, "usdm": 1500}
-_TRADES_A_PAGE = 1000
-_TRADES_WEIGHT: dict[Market, int] = {"spot": 4, "usdm": 20}
+KLINES_A_PAGE: dict[Market, int] = {"spot": 1000, "usdm": 1500}
+TRADES_A_PAGE = 1000
+TRADES_WEIGHT: dict[Market, int] = {"spot": 4, "usdm": 20}
 _INFO_WEIGHT: dict[Market, int] = {"spot": 20, "usdm": 1}
 
 
@@ -70,7 +70,7 @@ class BinanceRest:
         found: list[Candle] = []
         cursor = start_ms
         while cursor < end_ms:
-            limit = min(_KLINES_A_PAGE[market], (end_ms - cursor) // min(interval.ms, 28 * DAY_MS) + 1)
+            limit = min(KLINES_A_PAGE[market], (end_ms - cursor) // min(interval.ms, 28 * DAY_MS) + 1)
             params: dict[str, str | int] = {
                 "symbol": pair.wire,
                 "interval": interval.name,
@@ -79,7 +79,7 @@ class BinanceRest:
                 "limit": limit,
             }
             asked = f"{what} from {cursor}"
-            question = Question(asked, "/klines", _klines_weight(market, limit), params)
+            question = Question(asked, "/klines", klines_weight(market, limit), params)
             rows = await self._ask(market, question, partial(candles_of, pair.wire, interval), deadline)
             if len(rows) > limit:
                 _wrong(asked, f"{len(rows)} rows where {limit} were asked for")
@@ -99,7 +99,7 @@ class BinanceRest:
         found: list[Trade] = []
         cursor = first_id
         while cursor <= last_id:
-            limit = min(_TRADES_A_PAGE, last_id - cursor + 1)
+            limit = min(TRADES_A_PAGE, last_id - cursor + 1)
             asked = f"{pair.name} trades from {cursor}"
             rows = await self._trade_rows(pair, {"fromId": cursor, "limit": limit}, asked, deadline)
             if not rows:
@@ -144,7 +144,7 @@ class BinanceRest:
 
     async def _trade_rows(self, pair: LivePair, params: dict[str, int], what: str, deadline: float) -> list[Trade]:
         market = MARKETS[pair.market_type]
-        question = Question(what, "/aggTrades", _TRADES_WEIGHT[market], {"symbol": pair.wire, **params})
+        question = Question(what, "/aggTrades", TRADES_WEIGHT[market], {"symbol": pair.wire, **params})
         return await self._ask(market, question, partial(agg_trades_of, pair.wire), deadline)
 
     async def _ask(self, market: Market, question: Question, read: Callable[[bytes], Value], deadline: float) -> Value:
@@ -157,7 +157,7 @@ class BinanceRest:
         return asyncio.get_running_loop().time() + self._config.call_budget_s
 
 
-def _klines_weight(market: Market, limit: int) -> int:
+def klines_weight(market: Market, limit: int) -> int:
     """What a page of candles costs: on USD-M by how many are asked for."""
     if market == "spot":
         return 2

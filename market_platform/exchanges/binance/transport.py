@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NoReturn, TypeVar
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
@@ -31,6 +32,7 @@ _PREFIX: dict[Market, str] = {"spot": "/api/v3", "usdm": "/fapi/v1"}
 WEIGHT_A_MINUTE: dict[Market, float] = {"spot": 6000.0, "usdm": 2400.0}
 MAX_BODY_BYTES = 64 * 2**20
 _UNKNOWN_SYMBOL = (-1121, -1122)
+_BANNED = (403, 418)
 
 
 class _Refusal(msgspec.Struct):
@@ -44,20 +46,36 @@ _refusal = msgspec.json.Decoder(_Refusal)
 
 
 @dataclass(frozen=True, slots=True)
+class Allowance:
+    """A limit of its own that some paths have: so many requests in so many seconds."""
+
+    requests: float
+    window_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """One request: `path` below the market's API, `weight` what it costs; `what` names it in messages."""
+    """One request: `path` below the market's API, `weight` what it costs; `what` names it in messages.
+
+    `api` is where `path` is when not below the market's own (`/futures/data`), `allowance` the limit that is counted instead
+    of the market's weight.
+    """
 
     what: str
     path: str
     weight: int
     params: Mapping[str, str | int] = field(default_factory=dict)
+    api: str = ""
+    allowance: Allowance | None = None
 
 
 class BinanceTransport:
     """Requests to one market's host, in one event loop."""
 
     def __init__(self, market: Market, config: BinanceConfig, clock: Clock) -> None:
-        self._base = f"{config.rest(market).rstrip('/')}{_PREFIX[market]}"
+        self._host = config.rest(market).rstrip("/")
+        self._prefix = _PREFIX[market]
+        self._base = f"{self._host}{self._prefix}"
         self._config = config
         self._clock = clock
         self._most = WEIGHT_A_MINUTE[market]
@@ -99,10 +117,20 @@ class BinanceTransport:
                 f"{question.what}: no answer within {self._config.call_budget_s:g} s, waiting for Binance's limits included"
             ) from None
 
+    def named(self, question: Question) -> str:
+        """The request without its host: `/fapi/v1/klines?symbol=BTCUSDT&…`."""
+        query = f"?{urlencode(question.params)}" if question.params else ""
+        return f"{question.api or self._prefix}{question.path}{query}"
+
     async def _once(self, question: Question) -> bytes:
-        what, url = question.what, f"{self._base}{question.path}"
-        budget = shared_budget(self._base, self._most)
-        await budget.take(question.weight, what)
+        what, url = question.what, f"{self._host}{question.api or self._prefix}{question.path}"
+        host_budget = budget = shared_budget(self._base, self._most)
+        if question.allowance is None:
+            await budget.take(question.weight, what)
+        else:
+            await host_budget.take(0, what)  # nothing but the pauses: a ban is of all paths
+            budget = shared_budget(url, question.allowance.requests, question.allowance.window_s)
+            await budget.take(1, what)
         try:
             async with (
                 asyncio.timeout(self._config.request_timeout_s),
@@ -116,9 +144,9 @@ class BinanceTransport:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             told = str(error) or type(error).__name__
             raise ExchangeUnavailableError(f"{what}: {told} ({url}); check the network, or ask again later") from error
-        self._count(response, budget)
+        self._count(response, host_budget)
         if response.status_code != 200:
-            self._refuse(response, body, what, budget)
+            self._refuse(response, body, what, host_budget if response.status_code in _BANNED else budget)
         return body
 
     def _count(self, response: httpx.Response, budget: WeightBudget) -> None:
@@ -137,7 +165,7 @@ class BinanceTransport:
         told = f"HTTP {status} from {self._base}" + (
             f", code {refusal.code}: {refusal.msg[:200]}" if refusal.code else ""
         )
-        if status in (403, 418, 429):
+        if status in (*_BANNED, 429):
             pause = self._retry_after(response.headers.get("retry-after"))
             if pause is not None:
                 budget.pause(pause)

@@ -41,6 +41,16 @@ class Contract:
         minute = second // 60
         return self._rates.get(minute, lambda: _slow(self._funding, minute, _PLACES))
 
+    def charged_rate(self, funding_ms: int) -> str:
+        """The rate charged at a funding: what was expected in the second before."""
+        return self.funding_rate(funding_ms // 1000 - 1)
+
+    def open_interest_value(self, second: int) -> str:
+        """Open contracts at the mark price, in the quote currency, to all digits."""
+        units = int(self.open_interest(second).replace(".", "")) * int(self.mark_price(second).replace(".", ""))
+        places = self._tape.market.lot_scale + _PLACES
+        return decimal(units, places, places)
+
     def open_interest(self, second: int) -> str:
         """Open contracts in coins, to the size's digits."""
         return _slow(self._interest, second // 60, self._tape.market.lot_scale)

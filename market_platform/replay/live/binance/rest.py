@@ -1,4 +1,4 @@
-"""Binance's REST side: `/api/v3` of spot and `/fapi/v1` of USD-M.
+"""Binance's REST side: `/api/v3` of spot, `/fapi/v1` and `/futures/data` of USD-M.
 
 Belongs here: where what is, weights, candles. Does not: trades (trades.py), markets (listing.py), rows (texts.py).
 """
@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from market_platform.replay.live.binance.asking import Asked, RestError
 from market_platform.replay.live.binance.listing import exchange_info, open_interest, premium_index, server_time
+from market_platform.replay.live.binance.past import funding_rates, open_interest_past
 from market_platform.replay.live.binance.texts import Texts, rest_kline
 from market_platform.replay.live.binance.trades import agg_trades, single_trades
 from market_platform.replay.live.grids import BINANCE_GRIDS, Grid
@@ -54,8 +55,8 @@ class BinanceRest:
         self._weights = WEIGHTS[venue]
         self.meter = WeightMeter(limit, time.monotonic)
 
-    def routes(self, root: str) -> list[Route]:
-        """Where they are."""
+    def routes(self, root: str, data: str | None = None) -> list[Route]:
+        """Where they are: below the API, and statistics of contracts below `data`; neither those nor funding weigh anything."""
         weights = self._weights
         pages: list[tuple[str, Callable[[Asked], bytes], int | None]] = [
             ("klines", self._klines, None),
@@ -70,8 +71,15 @@ class BinanceRest:
             ("time", server_time, 1),
         ]
         if self._venue == "binance-usdm":
-            pages += [("openInterest", open_interest, 1), ("premiumIndex", premium_index, 1)]
-        return [Route(f"{root}/{name}", partial(self._answer, make, weight)) for name, make, weight in pages]
+            pages += [
+                ("openInterest", open_interest, 1),
+                ("premiumIndex", premium_index, 1),
+                ("fundingRate", funding_rates, 0),
+            ]
+        routes = [Route(f"{root}/{name}", partial(self._answer, make, weight)) for name, make, weight in pages]
+        if data is not None:
+            routes.append(Route(f"{data}/openInterestHist", partial(self._answer, open_interest_past, 0)))
+        return routes
 
     async def _answer(self, make: Callable[[Asked], bytes], weight: int | None, request: Request) -> Response:
         """Count, make, and say how much was used; without a weight it is that of candles."""
