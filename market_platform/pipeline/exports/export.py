@@ -29,7 +29,7 @@ from market_platform.pipeline.exports.request import (
     OnProgress,
 )
 from market_platform.pipeline.exports.sidecar import encode_document, file_metadata, make_document, sidecar_path
-from market_platform.pipeline.exports.writing import RowWriter, hash_of, open_partial, row_writer
+from market_platform.pipeline.exports.writing import RowWriter, hash_of, open_partial, open_writer
 from market_platform.warehouse.database_role import load_role
 from market_platform.warehouse.engine import Warehouse
 from market_platform.warehouse.export_queries import FUNDING_VALUES, INTEREST_VALUES, open_snapshot
@@ -74,10 +74,8 @@ def export(
         plan = plan_reading(conn, request, pair)
         with open_partial(path) as partial:
             metadata = file_metadata(request, pair, plan.source.feature_version)
-            writer = row_writer(partial.file, request.format, arrow_schema(plan.columns, metadata))
-            written = _write_rows(conn, request, plan, writer, on_progress)
-            writer.finish()
-            partial.file.flush()
+            with open_writer(partial.file, request.format, arrow_schema(plan.columns, metadata)) as writer:
+                written = _write_rows(conn, request, plan, writer, on_progress)
             state = ExportState.FILLED if written.rows else ExportState.EMPTY
             reason = "" if written.rows else _why_empty(request)
             inputs = _inputs(conn, request, pair, plan, written)

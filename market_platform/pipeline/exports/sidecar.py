@@ -22,6 +22,18 @@ from market_platform.pipeline.exports.request import EXPORT_VERSION, Dataset, Ex
 from market_platform.warehouse.reference import PairRow
 
 _LIBRARIES = ("polars", "pyarrow", "numpy")
+_NEEDED = {
+    "schema_version",
+    "file",
+    "sha256",
+    "bytes",
+    "rows",
+    "span",
+    "request",
+    "columns",
+    "inputs",
+    "feature_version",
+}
 _KNOWN_AT = {
     Dataset.FUNDING: "time + 1 minute",
     Dataset.OPEN_INTEREST: "time + 1 minute",

@@ -37,14 +37,22 @@ class RowWriter(Protocol):
         """Add a month's rows."""
         ...
 
-    def finish(self) -> None:
-        """Write what is left; nothing can be added any more."""
+    def close(self, *, whole: bool) -> None:
+        """End the file; one that is not `whole` will be thrown away."""
         ...
 
 
-def row_writer(file: IO[bytes], file_format: Format, schema: pa.Schema) -> RowWriter:
-    """The writer of a format into an open file."""
-    return ParquetWriter(file, schema) if file_format == "parquet" else CsvWriter(file, schema)
+@contextmanager
+def open_writer(file: IO[bytes], file_format: Format, schema: pa.Schema) -> Iterator[RowWriter]:
+    """The writer of a format into an open file, which is whole when the block ends without an error."""
+    writer: RowWriter = ParquetWriter(file, schema) if file_format == "parquet" else CsvWriter(file, schema)
+    try:
+        yield writer
+        writer.close(whole=True)
+        file.flush()
+    except BaseException:
+        writer.close(whole=False)
+        raise
 
 
 class ParquetWriter:
@@ -71,9 +79,9 @@ class ParquetWriter:
         if sum(table.num_rows for table in self._waiting) >= MIN_GROUP_ROWS:
             self._write_group()
 
-    def finish(self) -> None:
+    def close(self, *, whole: bool) -> None:
         """Write the last row group and the footer."""
-        if self._waiting:
+        if self._waiting and whole:
             self._write_group()
         self._writer.close()
 
@@ -95,7 +103,7 @@ class CsvWriter:
         if frame.height:
             frame.write_csv(self._file, include_header=False, datetime_format=_CSV_TIME)
 
-    def finish(self) -> None:
+    def close(self, *, whole: bool) -> None:
         """Nothing waits."""
 
 
