@@ -6,6 +6,7 @@ Belongs here: the file's shape and its checks. Does not: the database (warehouse
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,7 +18,7 @@ from market_platform.domain.errors import ConfigError
 from market_platform.domain.intervals import INTERVALS, Alignment, parse_interval
 from market_platform.domain.live import CandlesFrom
 from market_platform.domain.pairs import TradingPair
-from market_platform.settings import PROJECT_ROOT
+from market_platform.settings import PROJECT_ROOT, Settings
 from market_platform.yaml_lines import Mistake, YamlDocument, YamlPath, read_yaml
 
 CandlePrice = Literal["mid", "bid", "ask"]
@@ -140,8 +141,19 @@ class StarlistingsConfig(_Section):
         )
 
 
+def configured_pairs(settings: Settings) -> list[TradingPair]:
+    """The pairs to collect of both files: those of `starlistings_file`, then those of `training_stars_file`, which say so.
+
+    Raises:
+        ConfigError: every mistake in a file.
+    """
+    stars = load_starlistings(settings.training_stars_file).pairs()
+    training = [replace(pair, database="training") for pair in stars]
+    return [*load_starlistings(settings.starlistings_file).pairs(), *training]
+
+
 def load_starlistings(path: Path) -> StarlistingsConfig:
-    """Read and check the file.
+    """Read and check the file, or training_stars.yaml, which has the same form.
 
     Raises:
         ConfigError: every mistake in it, each as `config/starlistings.yaml:12: where: what is wrong and what to write`.
@@ -150,7 +162,8 @@ def load_starlistings(path: Path) -> StarlistingsConfig:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(
-            f"{path} does not exist; set STARLISTINGS_FILE, or restore the repository's config/starlistings.yaml"
+            f"{path} does not exist; set STARLISTINGS_FILE (or TRAINING_STARS_FILE), or restore the repository's "
+            f"config/{path.name if path.name == 'training_stars.yaml' else 'starlistings.yaml'}"
         ) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} can't be read: byte {error.start} is not text in UTF-8; save it as UTF-8") from None
