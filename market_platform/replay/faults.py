@@ -20,6 +20,12 @@ A rule is JSON:
     reset               the connection is reset
     418                 banned, Retry-After `seconds` (120)
 
+Files of Binance's archive have three of their own; let a rule match a file and its .CHECKSUM, and often, for a lasting change:
+
+    reissued            the file as it is after a correction, with a checksum that fits it
+    wrong_checksum      a .CHECKSUM that does not hold
+    cut_zip             half of the file, with a checksum that fits it
+
 Streams have kinds of their own. Some spoil a connection: `match` is searched for in the path with its query and the names of
 all that is subscribed, separated by spaces, and `times` is how many connections a rule spoils, each of them once:
 
@@ -66,6 +72,9 @@ class FaultKind(StrEnum):
     HANG = "hang"
     RESET = "reset"
     BANNED = "418"
+    REISSUED = "reissued"
+    WRONG_CHECKSUM = "wrong_checksum"
+    CUT_ZIP = "cut_zip"
     REFUSE = "refuse"
     DROP = "drop"
     CLOSE_1006 = "close_1006"

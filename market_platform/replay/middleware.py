@@ -21,6 +21,14 @@ MAX_PATHS = 20_000
 OTHER_PATHS = "(other paths)"
 EMPTY_FLAG = "replay.empty"
 WRONG_TYPES_FLAG = "replay.wrong_types"
+ARCHIVE_FLAG = "replay.archive"
+"""Holds which of the archive's own faults it is."""
+_WISHES: dict[FaultKind, tuple[str, object]] = {
+    FaultKind.EMPTY: (EMPTY_FLAG, True),
+    FaultKind.WRONG_TYPES: (WRONG_TYPES_FLAG, True),
+    **{kind: (ARCHIVE_FLAG, kind) for kind in (FaultKind.REISSUED, FaultKind.WRONG_CHECKSUM, FaultKind.CUT_ZIP)},
+}
+"""Faults that the application itself carries out, and how it is told of them."""
 _ARRAY = re.compile(rb'":\[(\]?)')
 _REFUSALS = {429: "too many requests", 418: "banned for too many requests", 503: "service unavailable"}
 GARBAGE = b"\x00\xffthis is neither JSON nor bi5\xfe<html>"
@@ -110,10 +118,8 @@ class FaultsMiddleware:
                 await Response(b"", 202)(scope, receive, send)
             case FaultKind.GARBAGE:
                 await Response(GARBAGE, 200, media_type=_media_type(scope))(scope, receive, send)
-            case FaultKind.EMPTY:
-                await self._app(_flagged(scope, EMPTY_FLAG), receive, send)
-            case FaultKind.WRONG_TYPES:
-                await self._app(_flagged(scope, WRONG_TYPES_FLAG), receive, send)
+            case kind if kind in _WISHES:
+                await self._app(_flagged(scope, *_WISHES[kind]), receive, send)
             case FaultKind.TRUNCATE:
                 await self._app(scope, receive, _Truncated(scope, receive, send))
             case FaultKind.HANG:
@@ -147,9 +153,9 @@ def spoil_types(body: bytes, media_type: str) -> bytes:
     return bi5.compress(bytes(range(1, 40)))
 
 
-def _flagged(scope: Scope, flag: str) -> Scope:
+def _flagged(scope: Scope, flag: str, value: object) -> Scope:
     """The scope with a wish for the application."""
-    state: MutableMapping[str, Any] = {**scope.get("state", {}), flag: True}
+    state: MutableMapping[str, Any] = {**scope.get("state", {}), flag: value}
     return {**scope, "state": state}
 
 

@@ -8,6 +8,7 @@ from starlette.websockets import WebSocket
 from market_platform.replay.faults import FaultBook
 from market_platform.replay.live.binance.rest import BinanceRest
 from market_platform.replay.live.binance.sockets import BinanceSocket, Side, SocketLimits
+from market_platform.replay.live.binance_dumps.serving import BinanceDumps
 from market_platform.replay.live.hub import Hub
 from market_platform.replay.live.hyperliquid.info import HyperliquidInfo
 from market_platform.replay.live.hyperliquid.sockets import Address, HyperliquidSocket
@@ -31,7 +32,10 @@ def live_routes(world: World, faults: FaultBook, log: RequestLog, limits: LiveLi
         *_binance_sockets(serving, "/binance/usdm/market", "binance-usdm", "market", usdm),
         *_binance_sockets(serving, "/binance/usdm/public", "binance-usdm", "public", usdm),
         *BinanceRest(world, "binance-spot", limits.spot_weight).routes("/binance/spot/api/v3"),
-        *BinanceRest(world, "binance-usdm", limits.usdm_weight).routes("/binance/usdm/fapi/v1"),
+        *BinanceRest(world, "binance-usdm", limits.usdm_weight).routes(
+            "/binance/usdm/fapi/v1", "/binance/usdm/futures/data"
+        ),
+        *BinanceDumps(world).routes("/binance/dumps"),
         _hyperliquid_socket(serving, limits),
         Route("/hyperliquid/info", HyperliquidInfo(world, limits.hyperliquid_weight).answer, methods=["POST"]),
         *Oanda(hub, world.quotes, faults).routes("/oanda/v3"),

@@ -86,6 +86,12 @@ class Tape:
         rounds, rest = divmod(trade_id - 1, len(self._parts) - 1)
         return 1 + rounds * int(self._parts[-1]) + int(self._parts[rest])
 
+    def first_parts(self, trade_ids: Ints) -> Ints:
+        """`first_part` of many aggregates."""
+        rounds, rest = np.divmod(trade_ids - 1, len(self._parts) - 1)
+        parts: Ints = 1 + rounds * self._parts[-1] + self._parts[rest]
+        return parts
+
     def holder_of(self, part_id: int) -> int:
         """The aggregate that holds a single trade."""
         rounds, rest = divmod(part_id - 1, int(self._parts[-1]))

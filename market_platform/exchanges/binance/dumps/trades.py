@@ -92,7 +92,8 @@ def _trades_of(table: Table, file: DumpFile) -> Trades:
 def _units(table: Table, name: str) -> tuple[Ints, int]:
     """A column of decimals as whole units at the scale of its finest value; none is 0."""
     exact = table.amounts(name)[name]
-    digits = table.frame[name].str.extract(r"\.(\d*?)0*$").str.len_bytes().max()
+    finest = table.frame[name].str.strip_chars_end("0")
+    digits = (finest.str.len_bytes() - finest.str.find(".", literal=True) - 1).cast(pl.Int64).max()
     scale = digits if isinstance(digits, int) else 0
     units = exact.cast(pl.Decimal(38, scale)).to_physical()
     if len(units) and not (units.min() > 0 and units.max() < MAX_UNITS):  # type: ignore[operator]
