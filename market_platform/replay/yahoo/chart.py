@@ -99,12 +99,12 @@ class YahooCharts:
     def _range(self, market: StockMarket, asked: Any, now_s: int) -> tuple[int, int]:
         try:
             if "period1" in asked:
-                return int(asked["period1"]), int(asked.get("period2", now_s))
+                return int(asked["period1"]), int(asked.get("period2", now_s + 1))
             days = _RANGES_DAYS[asked.get("range", "1d")]
         except (ValueError, KeyError):
             raise _RefusedError(422, "Unprocessable Entity", "Invalid input - wrong period or range") from None
         last = _last_session(market, day_of(now_s * 1000), now_s)
-        return day_start_ms(last - timedelta(days=days - 1)) // 1000, now_s
+        return day_start_ms(last - timedelta(days=days - 1)) // 1000, now_s + 1
 
     def _rows(self, market: StockMarket, grain: int, start: int, end: int, now_s: int) -> Iterator[Row]:
         """Bars that opened in [start, end) and by now; the last one of a session under way is the price of the moment."""
