@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -18,9 +17,11 @@ from market_platform.defs.assets.periods import period_asset
 from market_platform.defs.assets.ticks import ticks_asset
 from market_platform.defs.assets.verification import equals_exchange_check
 from market_platform.defs.gaps import gap_job, gap_sensor
+from market_platform.defs.history import add_history
 from market_platform.defs.housekeeping import prune_job, prune_schedule
-from market_platform.defs.jobs import AssetJob, compaction_job, day_job, period_job, statistics_job
-from market_platform.defs.names import has_history, period_intervals
+from market_platform.defs.jobs import compaction_job, day_job, period_job, statistics_job
+from market_platform.defs.kit import Kit
+from market_platform.defs.names import has_history, is_streamed, period_intervals
 from market_platform.defs.orphans import orphan_sensor
 from market_platform.defs.partitions import Partitions
 from market_platform.defs.policies import Policies
@@ -60,13 +61,15 @@ def build_defs(
         raise ConfigError(f"no active trading pair is configured; look at {settings.starlistings_file}")
     partitions = Partitions.standard()
     policies = policies or Policies.standard(settings.backfill_days_per_run)
-    history, streamed = [pair for pair in pairs if has_history(pair)], [pair for pair in pairs if not has_history(pair)]
-    kit = _Kit(assets=[exchange_asset(exchange) for exchange in sorted({pair.exchange for pair in pairs})])
-    if history:
-        _check_intervals(history)
-        _add_history(kit, history, settings, partitions, policies, clock, compare_with_exchange=compare_with_exchange)
+    ticked = [pair for pair in pairs if has_history(pair)]
+    streamed = [pair for pair in pairs if is_streamed(pair)]
+    kit = Kit(assets=[exchange_asset(exchange) for exchange in sorted({pair.exchange for pair in pairs})])
+    if ticked:
+        _check_intervals(ticked)
+        _add_ticks(kit, ticked, settings, partitions, policies, clock, compare_with_exchange=compare_with_exchange)
     if streamed:
         _add_live(kit, streamed, settings, partitions, policies, clock)
+    add_history(kit, pairs, settings, partitions, policies)
     housekeeping = prune_job(settings.event_log_retention_days)
     return dg.Definitions(
         assets=kit.assets,
@@ -80,19 +83,8 @@ def build_defs(
     )
 
 
-@dataclass
-class _Kit:
-    """Definitions so far."""
-
-    assets: list[dg.AssetsDefinition | dg.AssetSpec]
-    checks: list[dg.AssetChecksDefinition] = field(default_factory=list)
-    jobs: list[dg.JobDefinition | AssetJob] = field(default_factory=list)
-    schedules: list[dg.ScheduleDefinition] = field(default_factory=list)
-    sensors: list[dg.SensorDefinition] = field(default_factory=list)
-
-
-def _add_history(
-    kit: _Kit,
+def _add_ticks(
+    kit: Kit,
     pairs: Sequence[TradingPair],
     settings: Settings,
     partitions: Partitions,
@@ -135,7 +127,7 @@ def _add_history(
 
 
 def _add_live(
-    kit: _Kit,
+    kit: Kit,
     pairs: Sequence[TradingPair],
     settings: Settings,
     partitions: Partitions,

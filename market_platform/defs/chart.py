@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 480, 120
 _LEFT, _RIGHT, _TOP, _BOTTOM = 2, 60, 6, 16
 _MOST_CANDLES = 100
+_MOST_POINTS = 300
 _UNQUOTED = "/:=,;.-'"
 """Left as they are in the image's address; percent-encoding the rest is a quarter shorter than base64."""
 
@@ -59,10 +60,7 @@ def candle_svg(candles: pl.DataFrame, start: datetime, end: datetime, interval_s
         for rising, colour in ((True, "#26a69a"), (False, "#ef5350"))
         if wicks[rising]
     )
-    labels = "".join(
-        f"<text x='{_LEFT + round(share / 4 * width)}' y='{HEIGHT - 4}'>{_label(start + (end - start) * share / 4, end - start)}</text>"
-        for share in range(4)
-    )
+    labels = _time_labels(start, end)
     prices = "".join(
         f"<text x='{WIDTH - _RIGHT + 4}' y='{y(price) + 4}'>{_price(candles, name, price)}</text>"
         for name, price in (("high", highest), ("low", lowest))
@@ -70,6 +68,39 @@ def candle_svg(candles: pl.DataFrame, start: datetime, end: datetime, interval_s
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' height='{HEIGHT}'>"
         f"<g font-family='sans-serif' font-size='10' fill='#888'>{labels}{prices}</g>{paths}</svg>"
+    )
+
+
+def line_chart(points: pl.DataFrame, start: datetime, end: datetime, title: str) -> str | None:
+    """The `value` of `[start, end)` over `time` as Markdown with one image; None with less than two points or far too many."""
+    if not 2 <= points.height <= _MOST_POINTS:
+        return None
+    times, values = points["time"].dt.epoch("ms").to_list(), points["value"].to_list()
+    highest, lowest = max(values), min(values)
+    span = (highest - lowest) or 1.0
+    start_ms, length_ms = to_ms(start), to_ms(end) - to_ms(start)
+    width, height = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
+    line = " ".join(
+        f"{round(_LEFT + (time - start_ms) / length_ms * width)},{round(_TOP + (highest - value) / span * height)}"
+        for time, value in zip(times, values, strict=True)
+    )
+    numbers = "".join(
+        f"<text x='{WIDTH - _RIGHT + 4}' y='{y + 4}'>{value:.6g}</text>"
+        for y, value in ((_TOP, highest), (_TOP + height, lowest))
+    )
+    svg = (
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' height='{HEIGHT}'>"
+        f"<g font-family='sans-serif' font-size='10' fill='#888'>{_time_labels(start, end)}{numbers}</g>"
+        f"<polyline fill='none' stroke='#26a69a' points='{line}'/></svg>"
+    )
+    return f"![{title}](data:image/svg+xml,{quote(svg, safe=_UNQUOTED)})"
+
+
+def _time_labels(start: datetime, end: datetime) -> str:
+    width = WIDTH - _LEFT - _RIGHT
+    return "".join(
+        f"<text x='{_LEFT + round(share / 4 * width)}' y='{HEIGHT - 4}'>{_label(start + (end - start) * share / 4, end - start)}</text>"
+        for share in range(4)
     )
 
 

@@ -16,8 +16,10 @@ import dagster as dg
 
 from market_platform.defs.metadata import hour_list
 from market_platform.domain.conditions import Condition
+from market_platform.domain.intervals import parse_interval
 
 if TYPE_CHECKING:
+    from market_platform.pipeline.history_reports import HistoryReport
     from market_platform.pipeline.reports import CandleDayReport, ExchangeComparison, TickDayReport
 
 COVERAGE = "coverage_against_sessions"
@@ -110,6 +112,18 @@ def candle_check_specs(key: dg.AssetKey, *, with_coverage: bool) -> list[dg.Asse
     return specs
 
 
+def history_check_specs(key: dg.AssetKey, *, candles: bool, coverage: bool) -> list[dg.AssetCheckSpec]:
+    """Checks of a layer of an exchange's past: sanity of candles; what is missing, judged once, on the shortest interval."""
+    specs = candle_check_specs(key, with_coverage=False) if candles else []
+    if coverage:
+        description = (
+            "Everything the market was open for came from the exchange. Fails for what is missing in between; warns for whole days "
+            "that it does not have or has yet to publish, and for what a person should look at."
+        )
+        specs.append(dg.AssetCheckSpec(COVERAGE, asset=key, description=description))
+    return specs
+
+
 def exchange_check_description() -> str:
     """What `equals_exchange_candles` proves."""
     return (
@@ -147,6 +161,14 @@ def check_candle_days(reports: Sequence[CandleDayReport], selected: Iterable[str
             for each in reports
         ],
     }
+    chosen = set(selected)
+    return [Outcome(name, tuple(found)) for name, found in findings.items() if name in chosen]
+
+
+def check_history_days(reports: Sequence[HistoryReport], selected: Iterable[str]) -> list[Outcome]:
+    """Outcomes of a history layer's checks among `selected`, for the days of one run."""
+    sane = [Finding(each.day, "; ".join(getattr(each, "ohlc_errors", ())[:3]) or None) for each in reports]
+    findings = {OHLC_SANITY: sane, COVERAGE: [_history_coverage(report) for report in reports]}
     chosen = set(selected)
     return [Outcome(name, tuple(found)) for name, found in findings.items() if name in chosen]
 
@@ -209,6 +231,19 @@ def _tick_coverage(report: TickDayReport) -> Finding:
         parts.append(f"not published yet: hours {hour_list(unpublished)}")
     severity = dg.AssetCheckSeverity.ERROR if absent else dg.AssetCheckSeverity.WARN
     return Finding(report.day, "; ".join(parts) or None, severity)
+
+
+def _history_coverage(report: HistoryReport) -> Finding:
+    from market_platform.pipeline.history_reports import told_times
+
+    interval = parse_interval(report.interval) if hasattr(report, "interval") else None
+    holes = f"missing {told_times(report.missing, interval)}" if report.missing else ""
+    flags = "; ".join(report.flags[:3])
+    if report.condition in (Condition.AVAILABLE, Condition.CLOSED):
+        return Finding(report.day, flags or None, dg.AssetCheckSeverity.WARN)
+    whole_day = report.condition in (Condition.MISSING, Condition.PENDING)
+    told = "; ".join(each for each in (report.condition.value, report.reason or "", holes, flags) if each)
+    return Finding(report.day, told, dg.AssetCheckSeverity.WARN if whole_day else dg.AssetCheckSeverity.ERROR)
 
 
 def _anomalies(report: TickDayReport) -> Finding:

@@ -9,13 +9,22 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from market_platform.defs.assets.candles import candle_key
 from market_platform.defs.assets.compaction import compacted_key
-from market_platform.defs.names import asset_path, day_layers
+from market_platform.defs.assets.history import history_candle_key
+from market_platform.defs.names import (
+    TRAINING,
+    asset_path,
+    day_layers,
+    history_day_layers,
+    history_period_intervals,
+    identifier,
+)
 from market_platform.domain.intervals import Interval
 from market_platform.domain.pairs import TradingPair
 
 AssetJob = UnresolvedAssetJobDefinition
 DAYS, WEEKS, MONTHS, COMPACTION = "days", "weeks", "months", "compaction"
 ASSET_JOBS = frozenset({DAYS, WEEKS, MONTHS})
+HISTORY_DAYS, HISTORY_WEEKS, HISTORY_MONTHS = "history_days", "history_weeks", "history_months"
 
 
 def day_job(pairs: Sequence[TradingPair]) -> AssetJob:
@@ -37,6 +46,35 @@ def period_job(pairs: Sequence[TradingPair], interval: Interval) -> AssetJob:
         selection=dg.AssetSelection.assets(*keys),
         description=f"{interval} candles of every pair, from complete days.",
     )
+
+
+def history_day_job(pairs: Sequence[TradingPair], database: str) -> AssetJob:
+    """The job of everything that is fetched of the past of a database's pairs."""
+    keys = [dg.AssetKey(asset_path(pair, layer)) for pair in pairs for layer in history_day_layers(pair)]
+    return dg.define_asset_job(
+        database_name(HISTORY_DAYS, database),
+        selection=dg.AssetSelection.assets(*keys),
+        description=(
+            "Candles, funding rates, open interest, trades, dividends and splits as the exchanges have them, for any days of any "
+            f"pair of the {database} database."
+        ),
+    )
+
+
+def history_period_job(pairs: Sequence[TradingPair], interval: Interval, database: str) -> AssetJob:
+    """The job of all weekly or all monthly candles built from fetched days."""
+    keys = [history_candle_key(pair, interval) for pair in pairs if interval in history_period_intervals(pair)]
+    name = HISTORY_WEEKS if interval.name == "1w" else HISTORY_MONTHS
+    return dg.define_asset_job(
+        database_name(name, database),
+        selection=dg.AssetSelection.assets(*keys),
+        description=f"{interval} candles of every pair whose days are fetched, from complete days ({database} database).",
+    )
+
+
+def database_name(name: str, database: str) -> str:
+    """Name of a job, schedule or sensor of a database: those of training begin with `training_`."""
+    return identifier(TRAINING, name) if database == TRAINING else name
 
 
 def compaction_job(pairs: Sequence[TradingPair]) -> AssetJob:

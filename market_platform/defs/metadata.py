@@ -30,7 +30,7 @@ def tick_metadata(report: TickDayReport, code_version: str) -> Metadata:
     metadata: Metadata = {
         "dagster/partition_row_count": dg.MetadataValue.int(report.rows),
         "rows": dg.MetadataValue.int(report.rows),
-        **_span(report.first_time, report.last_time),
+        **span_metadata(report.first_time, report.last_time),
         "bytes": dg.MetadataValue.int(report.bytes),
         "condition": dg.MetadataValue.text(report.condition.value),
         "data_version": dg.MetadataValue.text(report.data_version or "empty"),
@@ -47,7 +47,7 @@ def tick_metadata(report: TickDayReport, code_version: str) -> Metadata:
     if report.outline is not None:
         start = datetime.combine(report.day, time(0), tzinfo=UTC)
         title = f"{report.pair} {report.day}, mid price, 15m"
-        _add_chart(metadata, candle_chart(report.outline, start, start + timedelta(days=1), _QUARTER_HOUR_S, title))
+        add_chart(metadata, candle_chart(report.outline, start, start + timedelta(days=1), _QUARTER_HOUR_S, title))
     return metadata
 
 
@@ -57,7 +57,7 @@ def candle_metadata(report: CandleDayReport, code_version: str) -> Metadata:
         "dagster/partition_row_count": dg.MetadataValue.int(report.rows),
         "rows": dg.MetadataValue.int(report.rows),
         "changed_rows": dg.MetadataValue.int(report.changed_rows),
-        **_span(report.first_time, report.last_time),
+        **span_metadata(report.first_time, report.last_time),
         "condition": dg.MetadataValue.text(report.condition.value),
         "data_version": dg.MetadataValue.text(report.data_version or "empty"),
         "revision": dg.MetadataValue.int(report.revision),
@@ -74,7 +74,7 @@ def candle_metadata(report: CandleDayReport, code_version: str) -> Metadata:
         end = start + timedelta(days=1) if interval.is_intraday else from_ms(bucket_end(to_ms(start), interval))
         width_s = interval.seconds if interval.is_intraday else 86_400
         title = f"{report.pair} {report.day}, {report.interval}"
-        _add_chart(metadata, candle_chart(report.outline, start, end, width_s, title))
+        add_chart(metadata, candle_chart(report.outline, start, end, width_s, title))
     return metadata
 
 
@@ -83,7 +83,7 @@ def compaction_metadata(report: CompactionReport, code_version: str) -> Metadata
     metadata: Metadata = {
         "dagster/partition_row_count": dg.MetadataValue.int(report.rows),
         "rows": dg.MetadataValue.int(report.rows),
-        **_span(report.first_time, report.last_time),
+        **span_metadata(report.first_time, report.last_time),
         "bytes": dg.MetadataValue.int(report.bytes),
         "parts": dg.MetadataValue.int(report.parts),
         "duplicates_dropped": dg.MetadataValue.int(report.duplicates),
@@ -108,12 +108,14 @@ def hour_list(hours: tuple[int, ...] | list[int]) -> str:
     return ", ".join(str(hour) for hour in hours) or "none"
 
 
-def _span(first: datetime | None, last: datetime | None) -> Metadata:
+def span_metadata(first: datetime | None, last: datetime | None) -> Metadata:
+    """First and last time, where there are any."""
     if first is None or last is None:
         return {}
     return {"first_time": dg.MetadataValue.timestamp(first), "last_time": dg.MetadataValue.timestamp(last)}
 
 
-def _add_chart(metadata: Metadata, chart: str | None) -> None:
+def add_chart(metadata: Metadata, chart: str | None) -> None:
+    """The picture, where there is one."""
     if chart is not None:
         metadata["chart"] = dg.MetadataValue.md(chart)

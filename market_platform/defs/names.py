@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from datetime import date
 
+from market_platform.domain.databases import Database
+from market_platform.domain.history import SeriesKind
 from market_platform.domain.intervals import DAY_INTERVALS, PERIOD_INTERVALS, Interval
 from market_platform.domain.pairs import TradingPair
-from market_platform.exchanges.codes import QUOTE_STREAMS, TICK_EXCHANGES
+from market_platform.exchanges.codes import LIVE_EXCHANGES, QUOTE_STREAMS, TICK_EXCHANGES, history_kinds
 
 LOCATION = "market_platform"
 REPOSITORY = "__repository__"
@@ -24,6 +26,15 @@ FIRST_LIVE_WEEK = date(2019, 12, 30)
 
 TICKS, TRADES = "ticks", "trades"
 FUNDING, OPEN_INTEREST = "funding_rates", "open_interest"
+TRAINING: Database = "training"
+"""First part of the keys of what is kept in the training database, and of its groups, jobs and schedules."""
+HISTORY_LAYERS = {
+    SeriesKind.FUNDING: "history_funding_rates",
+    SeriesKind.OPEN_INTEREST: "history_open_interest",
+    SeriesKind.TRADES: "history_trades",
+    SeriesKind.ACTIONS: "corporate_actions",
+}
+"""Layers of what is fetched of an exchange's past besides its candles."""
 COMPACTION_POOL = "compaction"
 """The pool of what merges parts of the lake: memory and the store are its limits, not an exchange."""
 PAIR_TAG = "market/pair"
@@ -40,6 +51,21 @@ PARTITION_TAG = "dagster/partition"
 def has_history(pair: TradingPair) -> bool:
     """Whether the pair's past can be fetched as ticks, day by day; the others are streamed."""
     return pair.exchange in TICK_EXCHANGES
+
+
+def is_streamed(pair: TradingPair) -> bool:
+    """Whether the streamer collects the pair; training pairs are fetched alone."""
+    return pair.exchange in LIVE_EXCHANGES and not is_training(pair)
+
+
+def is_training(pair: TradingPair) -> bool:
+    """Whether the pair's rows are kept in the training database."""
+    return pair.database == TRAINING
+
+
+def history_series(pair: TradingPair) -> tuple[SeriesKind, ...]:
+    """What is fetched of the pair's past besides ticks."""
+    return history_kinds(pair)
 
 
 def has_context(pair: TradingPair) -> bool:
@@ -62,6 +88,24 @@ def candle_layer(interval: Interval) -> str:
     return f"candles_{interval.name}"
 
 
+def history_candle_layer(interval: Interval) -> str:
+    """Layer of an exchange's own candles of an interval: `history_candles_5m`."""
+    return f"history_{candle_layer(interval)}"
+
+
+def history_day_layers(pair: TradingPair) -> list[str]:
+    """Layers of the pair's past with a partition a day: candles, shortest first, then the other series."""
+    kinds = history_series(pair)
+    candles = [history_candle_layer(each) for each in day_intervals(pair)] if SeriesKind.CANDLES in kinds else []
+    return [*candles, *(HISTORY_LAYERS[kind] for kind in kinds if kind is not SeriesKind.CANDLES)]
+
+
+def history_period_intervals(pair: TradingPair) -> tuple[Interval, ...]:
+    """The pair's intervals longer than a day that are built from its own 1d candles, shortest first."""
+    days = SeriesKind.CANDLES in history_series(pair) and any(each.name == "1d" for each in pair.intervals)
+    return period_intervals(pair) if days else ()
+
+
 def day_intervals(pair: TradingPair) -> tuple[Interval, ...]:
     """The pair's intervals up to a day, shortest first."""
     return tuple(each for each in DAY_INTERVALS if each in pair.intervals)
@@ -78,8 +122,8 @@ def day_layers(pair: TradingPair) -> list[str]:
 
 
 def asset_path(pair: TradingPair, layer: str) -> list[str]:
-    """The asset key's parts: `["dukascopy", "EURUSD", "ticks"]`."""
-    return [pair.exchange, pair.symbol, layer]
+    """The asset key's parts: `["dukascopy", "EURUSD", "ticks"]`, those of the training database behind `training`."""
+    return [*((TRAINING,) if is_training(pair) else ()), pair.exchange, pair.symbol, layer]
 
 
 def asset_name(pair: TradingPair, layer: str) -> str:
@@ -89,7 +133,12 @@ def asset_name(pair: TradingPair, layer: str) -> str:
 
 def group_name(pair: TradingPair) -> str:
     """The group a pair's assets are shown in."""
-    return identifier(pair.exchange, pair.symbol)
+    return identifier(*asset_path(pair, "")[:-1])
+
+
+def shown_name(pair: TradingPair) -> str:
+    """The pair as runs and reports name it: `binance/BTCUSDT`, `training/binance/BTCUSDT`."""
+    return "/".join(asset_path(pair, "")[:-1])
 
 
 def pool_name(exchange: str) -> str:
@@ -104,4 +153,4 @@ def identifier(*parts: str) -> str:
 
 def named_pairs(pairs: Sequence[TradingPair]) -> str:
     """Value of `PAIR_TAG`."""
-    return ",".join(pair.name for pair in pairs)
+    return ",".join(shown_name(pair) for pair in pairs)

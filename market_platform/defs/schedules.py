@@ -6,7 +6,8 @@ pairs get a run of their own at a lower priority, so that markets that traded co
 
 # no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,16 +15,19 @@ import dagster as dg
 
 from market_platform.defs.assets.candles import candle_key
 from market_platform.defs.assets.compaction import compacted_key
-from market_platform.defs.jobs import AssetJob
+from market_platform.defs.jobs import AssetJob, database_name
 from market_platform.defs.names import (
+    HISTORY_LAYERS,
     PAIR_TAG,
     TRIGGER_TAG,
     asset_path,
     day_layers,
+    history_day_layers,
     named_pairs,
 )
 from market_platform.defs.partitions import last_complete_month, last_complete_week
 from market_platform.defs.resources import WAREHOUSE
+from market_platform.domain.history import SeriesKind
 from market_platform.domain.intervals import Interval
 from market_platform.domain.pairs import TradingPair
 
@@ -36,6 +40,18 @@ PAIRS_PER_RUN = 25
 CLOSED_PRIORITY = "-1"
 YESTERDAY = "yesterday"
 DAILY_AT = time(2)
+HISTORY_YESTERDAY = "history_yesterday"
+HISTORY_AT = time(5)
+HISTORY_PERIODS_AT = time(5, 45)
+
+
+@dataclass(frozen=True)
+class PeriodsOf:
+    """Which weeks and months a schedule is for: a prefix of its name, when, and the keys of their candles."""
+
+    prefix: str
+    at: time
+    key: Callable[[TradingPair, Interval], dg.AssetKey]
 
 
 def daily_schedule(pairs: Sequence[TradingPair], job: AssetJob) -> dg.ScheduleDefinition:
@@ -90,15 +106,57 @@ def daily_requests(day: date, traded: Sequence[TradingPair], closed: Sequence[Tr
                 )
 
 
-def period_schedule(pairs: Sequence[TradingPair], interval: Interval, job: AssetJob) -> dg.ScheduleDefinition:
+def history_schedule(pairs: Sequence[TradingPair], job: AssetJob, database: str) -> dg.ScheduleDefinition:
+    """05:00 UTC: yesterday as the exchanges have it, when they have published it and the night's proof is done.
+
+    Trades are left out: the streamer has them, and a busy day of them is a million requests' worth.
+    """
+    name = database_name(HISTORY_YESTERDAY, database)
+
+    @dg.schedule(
+        name=name,
+        cron_schedule=f"{HISTORY_AT.minute} {HISTORY_AT.hour} * * *",
+        execution_timezone="UTC",
+        job=job,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=(
+            "Fetches yesterday's candles, funding rates, open interest, dividends and splits of every pair as its exchange has "
+            f"them ({database} database)."
+        ),
+    )
+    def history_yesterday(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        day = (context.scheduled_execution_time.astimezone(UTC) - timedelta(days=1)).date()
+        for exchange in sorted({pair.exchange for pair in pairs}):
+            for number, chunk in enumerate(batched_pairs([pair for pair in pairs if pair.exchange == exchange])):
+                yield dg.RunRequest(
+                    run_key=f"{name}:{day}:{exchange}:{number}",
+                    partition_key=day.isoformat(),
+                    asset_selection=[
+                        dg.AssetKey(asset_path(pair, layer)) for pair in chunk for layer in nightly_layers(pair)
+                    ],
+                    tags={TRIGGER_TAG: "schedule", PAIR_TAG: named_pairs(chunk)},
+                )
+
+    return history_yesterday
+
+
+def nightly_layers(pair: TradingPair) -> list[str]:
+    """Layers of the pair's past that are fetched every night."""
+    return [layer for layer in history_day_layers(pair) if layer != HISTORY_LAYERS[SeriesKind.TRADES]]
+
+
+def period_schedule(
+    pairs: Sequence[TradingPair], interval: Interval, job: AssetJob, of: PeriodsOf | None = None
+) -> dg.ScheduleDefinition:
     """Monday 02:30 for last week, the first 02:45 for last month: after yesterday's day."""
     weekly = interval.name == "1w"
-    name = "last_week" if weekly else "last_month"
+    of = of or PeriodsOf("", time(2, 30) if weekly else time(2, 45), candle_key)
+    name = f"{of.prefix}{'last_week' if weekly else 'last_month'}"
     having = [pair for pair in pairs if interval in pair.intervals]
 
     @dg.schedule(
         name=name,
-        cron_schedule="30 2 * * 1" if weekly else "45 2 1 * *",
+        cron_schedule=f"{of.at.minute} {of.at.hour} {'* * 1' if weekly else '1 * *'}",
         execution_timezone="UTC",
         job=job,
         default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -111,7 +169,7 @@ def period_schedule(pairs: Sequence[TradingPair], interval: Interval, job: Asset
             yield dg.RunRequest(
                 run_key=f"{name}:{start}:{number}",
                 partition_key=start.isoformat(),
-                asset_selection=[candle_key(pair, interval) for pair in chunk],
+                asset_selection=[of.key(pair, interval) for pair in chunk],
                 tags={TRIGGER_TAG: "schedule", PAIR_TAG: named_pairs(chunk)},
             )
 

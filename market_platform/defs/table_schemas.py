@@ -89,6 +89,19 @@ def minute_schema(table: str) -> dg.TableSchema:
     )
 
 
+@lru_cache(maxsize=1)
+def action_schema() -> dg.TableSchema:
+    """Columns of `corporate_actions`."""
+    return dg.TableSchema(
+        columns=[
+            _column("trading_pair_id", "integer", "see the table trading_pairs", primary=True),
+            _column("time", "timestamptz", "open of the exchange day from which it counts, UTC", primary=True),
+            _column("kind", "text", "dividend or split", primary=True),
+            _column("value", PRICE, "dividend: per share, in the quote currency; split: new shares for an old one"),
+        ]
+    )
+
+
 _MINUTES = {
     "funding_rates": [
         ("funding_rate", PRICE, "rate of the funding period going on"),

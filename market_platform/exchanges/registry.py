@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.days import TickSource
@@ -15,6 +16,12 @@ from market_platform.exchanges.dukascopy.config import DukascopyConfig
 from market_platform.exchanges.history import HistorySource
 from market_platform.exchanges.live import LiveExchange
 from market_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from market_platform.exchanges.binance.config import BinanceConfig
+    from market_platform.exchanges.binance.history import BinanceHistory
+    from market_platform.exchanges.hyperliquid.config import HyperliquidConfig
+    from market_platform.exchanges.oanda.config import OandaConfig
 
 __all__ = ["LIVE_EXCHANGES", "TICK_EXCHANGES", "dukascopy_config", "live_exchange", "open_history", "open_tick_source"]
 
@@ -36,18 +43,51 @@ async def open_tick_source(exchange: str, settings: Settings, clock: Clock = utc
 async def open_history(pair: TradingPair, settings: Settings, clock: Clock = utc_now) -> AsyncIterator[HistorySource]:
     """The past of the pair's exchange besides ticks, open for as long as the context lasts.
 
+    Clients are imported when they are used: ccxt alone costs a second.
+
     Raises:
         ConfigError: for an exchange without one, a wrong base URL, or missing credentials.
     """
-    async with _history(pair, settings, clock) as source:
-        yield source
+    async with AsyncExitStack() as stack:
+        if pair.history != CCXT and pair.exchange == "binance":
+            yield await stack.enter_async_context(await _binance_history(settings, clock, stack))
+        else:
+            yield await stack.enter_async_context(_history(pair, settings, clock))
+
+
+async def _binance_history(settings: Settings, clock: Clock, stack: AsyncExitStack) -> BinanceHistory:
+    """Binance's archive and REST side; the archive is open already."""
+    from market_platform.exchanges.binance.dumps.client import BinanceDumps
+    from market_platform.exchanges.binance.dumps.config import DumpsConfig
+    from market_platform.exchanges.binance.history import BinanceHistory
+
+    archive = BinanceDumps(DumpsConfig(base_url=settings.live_url("binance_dumps")), clock)
+    return BinanceHistory(_binance_config(settings), clock, await stack.enter_async_context(archive))
 
 
 def _history(pair: TradingPair, settings: Settings, clock: Clock) -> AbstractAsyncContextManager[HistorySource]:
-    """The client that asks; nothing connects yet. Clients are imported when used: ccxt alone costs a second."""
-    del settings, clock
     if pair.history == CCXT:
-        raise ConfigError(f"{pair.name}: no history is known through ccxt")
+        from market_platform.exchanges.ccxt.config import CcxtConfig
+        from market_platform.exchanges.ccxt.history import CcxtHistory
+
+        if settings.market == "replay" and settings.ccxt_url is None:
+            raise ConfigError(
+                f"{pair.name}: with MARKET=replay, CCXT would ask the real exchange; set CCXT_URL, or MARKET=live"
+            )
+        return CcxtHistory(CcxtConfig(pair.ccxt_id or pair.exchange, settings.ccxt_url), clock)
+    if pair.exchange == "hyperliquid":
+        from market_platform.exchanges.hyperliquid.history import HyperliquidHistory
+
+        return HyperliquidHistory(_hyperliquid_config(settings), clock)
+    if pair.exchange == "oanda":
+        from market_platform.exchanges.oanda.history import OandaHistory
+
+        return OandaHistory(_oanda_config(settings), clock)
+    if pair.exchange == "yahoo":
+        from market_platform.exchanges.yahoo.config import YahooConfig
+        from market_platform.exchanges.yahoo.history import YahooHistory
+
+        return YahooHistory(YahooConfig(rest_url=settings.live_url("yahoo")), clock)
     raise ConfigError(f"{pair.name}: no history is known for exchange {pair.exchange!r}")
 
 
@@ -58,43 +98,50 @@ def live_exchange(exchange: str, settings: Settings, clock: Clock = utc_now) -> 
         ConfigError: for an exchange without a stream, a wrong base URL, or missing credentials.
     """
     if exchange == "binance":
-        from market_platform.exchanges.binance.config import BinanceConfig
         from market_platform.exchanges.binance.exchange import BinanceExchange
 
-        return BinanceExchange(
-            BinanceConfig(
-                spot_stream=settings.live_url("binance_spot_stream"),
-                spot_rest=settings.live_url("binance_spot_rest"),
-                usdm_stream=settings.live_url("binance_usdm_stream"),
-                usdm_rest=settings.live_url("binance_usdm_rest"),
-            ),
-            clock=clock,
-        )
+        return BinanceExchange(_binance_config(settings), clock=clock)
     if exchange == "hyperliquid":
-        from market_platform.exchanges.hyperliquid.config import HyperliquidConfig
         from market_platform.exchanges.hyperliquid.exchange import HyperliquidExchange
 
-        return HyperliquidExchange(
-            HyperliquidConfig(
-                stream_url=settings.live_url("hyperliquid_stream"), rest_url=settings.live_url("hyperliquid_rest")
-            ),
-            clock=clock,
-        )
+        return HyperliquidExchange(_hyperliquid_config(settings), clock=clock)
     if exchange == "oanda":
-        from market_platform.exchanges.oanda.config import OandaConfig
         from market_platform.exchanges.oanda.exchange import OandaExchange
 
-        key = settings.oanda_api_key
-        return OandaExchange(
-            OandaConfig(
-                stream_url=settings.live_url("oanda_stream"),
-                rest_url=settings.live_url("oanda_rest"),
-                api_key=None if key is None else key.get_secret_value(),
-                account_id=settings.oanda_account_id,
-                replay=settings.market == "replay",
-            )
-        )
+        return OandaExchange(_oanda_config(settings))
     raise ConfigError(f"no stream is known for exchange {exchange!r}; use one of {', '.join(LIVE_EXCHANGES)}")
+
+
+def _binance_config(settings: Settings) -> BinanceConfig:
+    from market_platform.exchanges.binance.config import BinanceConfig
+
+    return BinanceConfig(
+        spot_stream=settings.live_url("binance_spot_stream"),
+        spot_rest=settings.live_url("binance_spot_rest"),
+        usdm_stream=settings.live_url("binance_usdm_stream"),
+        usdm_rest=settings.live_url("binance_usdm_rest"),
+    )
+
+
+def _hyperliquid_config(settings: Settings) -> HyperliquidConfig:
+    from market_platform.exchanges.hyperliquid.config import HyperliquidConfig
+
+    return HyperliquidConfig(
+        stream_url=settings.live_url("hyperliquid_stream"), rest_url=settings.live_url("hyperliquid_rest")
+    )
+
+
+def _oanda_config(settings: Settings) -> OandaConfig:
+    from market_platform.exchanges.oanda.config import OandaConfig
+
+    key = settings.oanda_api_key
+    return OandaConfig(
+        stream_url=settings.live_url("oanda_stream"),
+        rest_url=settings.live_url("oanda_rest"),
+        api_key=None if key is None else key.get_secret_value(),
+        account_id=settings.oanda_account_id,
+        replay=settings.market == "replay",
+    )
 
 
 def dukascopy_config(settings: Settings) -> DukascopyConfig:

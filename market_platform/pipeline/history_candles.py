@@ -7,7 +7,7 @@ us. Which raw answers a day was made of is recorded in the transaction that writ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -58,24 +58,30 @@ def build_history_candles(
     intervals: Sequence[Interval],
     provenance: Provenance,
     on_report: Callable[[HistoryCandleReport], None],
+    done: Collection[tuple[str, date]] = (),
 ) -> list[HistoryCandleReport]:
     """Fetch the exchange's own candles of the days (UTC, over) at each of `intervals` (1d or shorter), and write them.
 
     Only rows that differ are written, and `candle_days` moves in the same transaction; twice changes nothing. `on_report`
-    hears of each day and interval once it is committed, in the order of `intervals` and then of days. To be called where no
-    event loop runs.
+    hears of each day and interval once it is committed, in the order of `intervals` and then of days; those that are `done`
+    (by an interval's name and the day) are not asked for. To be called where no event loop runs.
 
     Raises:
         DayFailedError: after all days were tried at all intervals, naming those that could not be fetched or written.
         ConfigError: the database does not list the pair's candles as the config does, or the exchange can't be asked.
     """
-    return asyncio.run(_build(platform, pair, days, intervals, provenance, on_report))
+    questions = [
+        (interval, part)
+        for interval in intervals
+        for part in by_month([day for day in days if (interval.name, day) not in done])
+    ]
+    return asyncio.run(_build(platform, pair, questions, intervals, provenance, on_report))
 
 
 async def _build(
     platform: Platform,
     pair: TradingPair,
-    days: Sequence[date],
+    questions: Sequence[tuple[Interval, Sequence[date]]],
     intervals: Sequence[Interval],
     provenance: Provenance,
     on_report: Callable[[HistoryCandleReport], None],
@@ -91,7 +97,6 @@ async def _build(
         async def ask(interval: Interval, part: Sequence[date]) -> HistoryDays[pl.DataFrame]:
             return await source.candles(asked, interval, part)
 
-        questions = [(interval, part) for interval in intervals for part in by_month(days)]
         async for interval, answer in answers(questions, ask):
             failures.add(interval.name, answer.failures)
             target = _Target(platform, pair, row.id, interval, ids[interval], provenance)
@@ -100,7 +105,7 @@ async def _build(
                 for report in await asyncio.to_thread(_write, target, batch, failures):
                     reports.append(report)
                     on_report(report)
-    failures.raise_for(f"{pair.name} candles", len(set(days)))
+    failures.raise_for(f"{pair.name} candles", len({day for _, part in questions for day in part}))
     return reports
 
 

@@ -2,20 +2,24 @@
 
 # no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from market_platform.defs.assets.candles import candle_description, candle_key, view_name
+from market_platform.defs.assets.history import history_candle_key
 from market_platform.defs.checks import candle_check_specs, check_candle_days, check_result
 from market_platform.defs.failures import typed_failures
+from market_platform.defs.history_texts import candle_text
 from market_platform.defs.metadata import candle_metadata
-from market_platform.defs.names import candle_layer, group_name
+from market_platform.defs.names import candle_layer, group_name, history_candle_layer, is_training, shown_name
 from market_platform.defs.partitions import Partitions, from_days, partition_dates
 from market_platform.defs.policies import Policies, monthly_freshness, weekly_freshness
 from market_platform.defs.quality import record_outcomes
-from market_platform.defs.resources import PLATFORM
-from market_platform.defs.table_schemas import candle_schema
+from market_platform.defs.resources import platform_key, platform_of
+from market_platform.defs.table_schemas import candle_schema, live_candle_schema
 from market_platform.domain.intervals import Interval, parse_interval
 from market_platform.domain.pairs import TradingPair
 from market_platform.pipeline.versions import PERIODS_VERSION
@@ -24,32 +28,62 @@ if TYPE_CHECKING:
     from market_platform.pipeline.reports import CandleDayReport
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """Candles built from ticks, or fetched ones: what a period of them is called and says of itself."""
+
+    key: Callable[[TradingPair, Interval], dg.AssetKey]
+    layer: Callable[[Interval], str]
+    schema: dg.TableSchema
+    description: str
+
+
 def period_asset(
     pair: TradingPair, interval: Interval, partitions: Partitions, policies: Policies
 ) -> dg.AssetsDefinition:
     """The candles of `1w` or `1M` of a pair, a partition a period, from its 1d candles."""
-    key = candle_key(pair, interval)
+    schema = candle_schema(pair.coin, pair.quote, pair.candle_price)
+    description = candle_description(pair, interval)
+    return _period_asset(pair, interval, partitions, policies, _Kind(candle_key, candle_layer, schema, description))
+
+
+def history_period_asset(
+    pair: TradingPair, interval: Interval, partitions: Partitions, policies: Policies
+) -> dg.AssetsDefinition:
+    """As `period_asset`, from 1d candles that were fetched."""
+    schema = live_candle_schema(pair.coin, pair.quote)
+    description = candle_text(pair, interval, view_name(interval))
+    return _period_asset(
+        pair, interval, partitions, policies, _Kind(history_candle_key, history_candle_layer, schema, description)
+    )
+
+
+def _period_asset(
+    pair: TradingPair, interval: Interval, partitions: Partitions, policies: Policies, kind: _Kind
+) -> dg.AssetsDefinition:
+    key = kind.key(pair, interval)
+    freshness = weekly_freshness() if interval.name == "1w" else monthly_freshness()
 
     @dg.asset(
         key=key,
-        deps=[dg.AssetDep(candle_key(pair, parse_interval("1d")), partition_mapping=from_days())],
+        deps=[dg.AssetDep(kind.key(pair, parse_interval("1d")), partition_mapping=from_days())],
         partitions_def=partitions.of_period(interval),
         backfill_policy=policies.backfill,
         retry_policy=policies.retry,
-        freshness_policy=weekly_freshness() if interval.name == "1w" else monthly_freshness(),
+        freshness_policy=None if is_training(pair) else freshness,
         check_specs=candle_check_specs(key, with_coverage=False),
-        required_resource_keys={PLATFORM},
+        required_resource_keys={platform_key(pair)},
         code_version=PERIODS_VERSION,
         group_name=group_name(pair),
         kinds={"postgres"},
         owners=["team:market-data"],
-        tags={"exchange": pair.exchange, "symbol": pair.symbol, "layer": candle_layer(interval)},
+        tags={"exchange": pair.exchange, "symbol": pair.symbol, "layer": kind.layer(interval)},
         metadata={
-            "dagster/column_schema": candle_schema(pair.coin, pair.quote, pair.candle_price),
+            "dagster/column_schema": kind.schema,
             "dagster/table_name": f"public.{view_name(interval)}",
         },
         description=(
-            f"{candle_description(pair, interval)}\n\nBuilt from the period's 1d candles once every day of it is known; until "
+            f"{kind.description}\n\nBuilt from the period's 1d candles once every day of it is known; until "
             "then its condition is `pending` and it has no candle."
         ),
     )
@@ -65,9 +99,9 @@ def _materialise(
     from market_platform.pipeline.periods import build_candle_periods
     from market_platform.pipeline.platform import Provenance
 
-    platform = context.resources.platform
+    platform = platform_of(context, pair)
     reports: list[CandleDayReport] = []
-    with typed_failures(f"{pair.name} {interval} candles"):
+    with typed_failures(f"{shown_name(pair)} {interval} candles"):
         provenance = Provenance(context.run.run_id, PERIODS_VERSION)
         build_candle_periods(platform, pair, interval, partition_dates(context), provenance, reports.append)
         selected = [check.name for check in context.op_execution_context.selected_asset_check_keys]

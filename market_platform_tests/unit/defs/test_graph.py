@@ -84,11 +84,12 @@ def test_no_pair_at_all_is_a_clear_mistake(settings: Settings) -> None:
         build_defs([], settings)
 
 
-def test_streamed_pairs_get_external_assets_and_day_files_and_nothing_that_fetches(settings: Settings) -> None:
+def test_streamed_pairs_get_external_assets_day_files_and_their_exchange_s_own_past(settings: Settings) -> None:
     assert not any(has_history(pair) for pair in LIVE)
     definitions = build_defs(LIVE, settings)
     found = described(definitions)
-    assert {name for name, each in found.items() if each["executable"]} == {
+    executable = {name for name, each in found.items() if each["executable"]}
+    assert {name for name in executable if "/history_" not in name} == {
         "binance/BTCUSDT/trades",
         "binance/BTCUSDT.P/trades",
         "oanda/EURUSD/ticks",
@@ -98,7 +99,60 @@ def test_streamed_pairs_get_external_assets_and_day_files_and_nothing_that_fetch
     assert found["oanda/EURUSD/candles_1M"]["partitions"] == "MonthlyPartitionsDefinition"
     assert "binance/BTCUSDT.P/funding_rates" in found
     assert "binance/BTCUSDT/funding_rates" not in found
-    assert {each.name for each in definitions.schedules or ()} == {"compact_yesterday", "prune_event_log"}
+    assert {each.name for each in definitions.schedules or ()} == {
+        "compact_yesterday",
+        "history_last_month",
+        "history_last_week",
+        "history_yesterday",
+        "prune_event_log",
+    }
+
+
+def test_a_past_has_the_layers_that_its_exchange_gives(settings: Settings) -> None:
+    found = described(build_defs(LIVE, settings))
+    assert {name for name in found if name.startswith("binance/BTCUSDT.P/history_")} == {
+        f"binance/BTCUSDT.P/history_{layer}"
+        for layer in ("candles_1m", "candles_1h", "candles_1d", "funding_rates", "open_interest", "trades")
+    }
+    assert {name for name in found if name.startswith("oanda/EURUSD/history_")} == {"oanda/EURUSD/history_candles_1m"}
+    assert found["binance/BTCUSDT/history_candles_1w"]["deps"] == ["binance/BTCUSDT/history_candles_1d"]
+    assert found["binance/BTCUSDT/history_candles_4h"]["deps"] == ["binance/source"]
+    assert found["binance/BTCUSDT/history_candles_4h"]["pool"] == ["binance"]
+    assert found["binance/BTCUSDT/history_candles_1m"]["checks"] == ["coverage_against_sessions", "ohlc_sanity"]
+    assert "binance/BTCUSDT/history_funding_rates" not in found
+
+
+def test_training_pairs_are_fetched_and_nothing_else_and_are_called_so(settings: Settings) -> None:
+    pairs = [replace(pair, database="training") for pair in LIVE[:2]]
+    definitions = build_defs(pairs, settings)
+    found = described(definitions)
+    assert {name.split("/")[0] for name in found} == {"binance", "training"}
+    assert not [name for name in found if name.startswith("binance/") and name != "binance/source"]
+    assert "training/binance/BTCUSDT.P/history_open_interest" in found
+    assert {each["group"] for name, each in found.items() if name.startswith("training")} == {
+        "training_binance_BTCUSDT",
+        "training_binance_BTCUSDT_P",
+    }
+    assert "training_history_days" in {job.name for job in definitions.get_repository_def().get_all_jobs()}
+    together = described(build_defs([*LIVE[:2], *pairs], settings))
+    assert found.items() <= together.items()
+
+
+def test_stocks_and_other_exchanges_have_a_past_and_no_stream(settings: Settings) -> None:
+    intervals = (parse_interval("1m"), parse_interval("1d"))
+    stock = TradingPair("yahoo", "AAPL", "USD", "stock", "AAPL", intervals)
+    other = TradingPair("kraken", "BTC", "USD", "perps", "BTCUSD.P", intervals, history="ccxt", ccxt_id="krakenfutures")
+    found = described(build_defs([stock, other], settings))
+    assert {name for name, each in found.items() if each["executable"]} == {
+        "yahoo/AAPL/history_candles_1m",
+        "yahoo/AAPL/history_candles_1d",
+        "yahoo/AAPL/corporate_actions",
+        "kraken/BTCUSD.P/history_candles_1m",
+        "kraken/BTCUSD.P/history_candles_1d",
+        "kraken/BTCUSD.P/history_funding_rates",
+        "kraken/BTCUSD.P/history_open_interest",
+    }
+    assert {name for name, each in found.items() if not each["executable"]} == {"kraken/source", "yahoo/source"}
 
 
 def test_everything_of_streamed_pairs_loads_as_one_repository(settings: Settings) -> None:
@@ -140,7 +194,7 @@ def test_the_day_in_progress_is_a_partition_of_a_stream_but_not_of_its_day_file(
 def test_every_streamed_asset_says_when_it_is_stale(settings: Settings) -> None:
     graph = build_defs(LIVE, settings).resolve_asset_graph()
     for key in graph.get_all_asset_keys():
-        if key.path[-1] != "source":
+        if key.path[-1] != "source" and not key.path[-1].startswith("history_"):
             assert graph.get(key).freshness_policy is not None, key
 
 

@@ -1,0 +1,63 @@
+"""The definitions of what is fetched of exchanges' pasts: every pair that has one, streamed or not, of either database.
+
+Belongs here: which assets, jobs and schedules a pair's past gets. Does not: the assets themselves (assets/history.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from market_platform.defs.assets.history import history_assets, history_candle_key
+from market_platform.defs.assets.periods import history_period_asset
+from market_platform.defs.jobs import database_name, history_day_job, history_period_job
+from market_platform.defs.kit import Kit
+from market_platform.defs.names import TRAINING, history_day_layers, history_period_intervals, is_training
+from market_platform.defs.partitions import Partitions
+from market_platform.defs.policies import Policies
+from market_platform.defs.schedules import HISTORY_PERIODS_AT, PeriodsOf, history_schedule, period_schedule
+from market_platform.domain.intervals import PERIOD_INTERVALS
+from market_platform.domain.pairs import TradingPair
+from market_platform.embedded.databases import has_training_database
+from market_platform.settings import Settings
+
+
+def add_history(
+    kit: Kit,
+    pairs: Sequence[TradingPair],
+    settings: Settings,
+    partitions: Partitions,
+    policies: Policies,
+) -> None:
+    """Add the past of every pair that has one."""
+    having = [pair for pair in pairs if history_day_layers(pair)]
+    for pair in having:
+        kit.assets.append(history_assets(pair, partitions, policies))
+        kit.assets += [
+            history_period_asset(pair, interval, partitions, policies) for interval in history_period_intervals(pair)
+        ]
+    for database, mine in (
+        ("realtime", [pair for pair in having if not is_training(pair)]),
+        (TRAINING, [pair for pair in having if is_training(pair)]),
+    ):
+        if mine:
+            # without a training database its pairs are fetched when a person asks, not twice every night into the same tables
+            nightly = database != TRAINING or has_training_database(settings)
+            _add_runs(kit, mine, database, nightly=nightly)
+
+
+def _add_runs(kit: Kit, pairs: Sequence[TradingPair], database: str, *, nightly: bool) -> None:
+    """What launches runs of a database's pairs."""
+    days = history_day_job(pairs, database)
+    kit.jobs.append(days)
+    if nightly:
+        kit.schedules.append(history_schedule(pairs, days, database))
+    prefix = database_name("history_", database)
+    for interval in PERIOD_INTERVALS:
+        having = [pair for pair in pairs if interval in history_period_intervals(pair)]
+        if having:
+            job = history_period_job(having, interval, database)
+            kit.jobs.append(job)
+            if not nightly:
+                continue
+            of = PeriodsOf(prefix, HISTORY_PERIODS_AT, history_candle_key)
+            kit.schedules.append(period_schedule(having, interval, job, of))
