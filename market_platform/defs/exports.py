@@ -1,0 +1,71 @@
+"""The definitions of exports: which data sets a database has, and when they are made.
+
+Belongs here: assets, jobs and schedules of exports. Does not: the assets themselves (assets/exports.py).
+"""
+
+# no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
+
+from collections.abc import Sequence
+from datetime import UTC, timedelta
+from typing import Literal
+
+import dagster as dg
+
+from market_platform.defs.assets.exports import DATASETS, ExportKind, export_asset
+from market_platform.defs.jobs import AssetJob, database_name
+from market_platform.defs.kit import Kit
+from market_platform.defs.names import TRAINING, TRIGGER_TAG, is_training
+from market_platform.defs.partitions import Partitions, last_complete_month
+from market_platform.defs.policies import Policies
+from market_platform.domain.databases import Database
+from market_platform.domain.pairs import TradingPair
+
+Span = Literal["day", "month"]
+_NIGHTLY = tuple(each for each in DATASETS if each != "features")
+"""Features are exported when somebody asks: they are made by hand or by jobs of their own."""
+
+
+def add_exports(kit: Kit, pairs: Sequence[TradingPair], partitions: Partitions, policies: Policies) -> None:
+    """Add the data sets of each database that has pairs."""
+    databases: tuple[Database, ...] = ("realtime", TRAINING)
+    for database in databases:
+        mine = [pair for pair in pairs if is_training(pair) == (database == TRAINING)]
+        if mine:
+            _add(kit, mine, database, partitions, policies)
+
+
+def _add(
+    kit: Kit, pairs: Sequence[TradingPair], database: Database, partitions: Partitions, policies: Policies
+) -> None:
+    spans: tuple[Span, ...] = ("day", "month")
+    for span in spans:
+        kinds = [ExportKind(dataset, span, database) for dataset in DATASETS]
+        kit.assets += [export_asset(kind, pairs, partitions, policies) for kind in kinds]
+        nightly = [kind.key for kind in kinds if kind.dataset in _NIGHTLY]
+        job = dg.define_asset_job(
+            database_name("exports" if span == "day" else "exports_monthly", database),
+            selection=dg.AssetSelection.assets(*nightly),
+            description=f"Parquet files of every data set for any {span}s, {database} database.",
+        )
+        kit.jobs.append(job)
+        kit.schedules.append(_schedule(job, span, database))
+
+
+def _schedule(job: AssetJob, span: Span, database: Database) -> dg.ScheduleDefinition:
+    """07:00 UTC, when last night's data is there; months on the second, when the first night is over."""
+    name = database_name("export_yesterday" if span == "day" else "export_last_month", database)
+
+    @dg.schedule(
+        name=name,
+        cron_schedule="0 7 * * *" if span == "day" else "30 7 2 * *",
+        execution_timezone="UTC",
+        job=job,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Exports every data set of {'yesterday' if span == 'day' else 'last month'} into the lake.",
+    )
+    def exports(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        today = context.scheduled_execution_time.astimezone(UTC).date()
+        start = today - timedelta(days=1) if span == "day" else last_complete_month(today)
+        return dg.RunRequest(run_key=f"{name}:{start}", partition_key=start.isoformat(), tags={TRIGGER_TAG: "schedule"})
+
+    return exports

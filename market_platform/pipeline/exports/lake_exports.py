@@ -1,0 +1,185 @@
+"""Exports in the lake: a file a partition, pair and interval, in folders that every tool reads as partitions.
+
+    exports/{dataset}/date=2024-08-08/exchange=binance/symbol=BTCUSDT/interval=1m/data.parquet
+    exports/{dataset}_monthly/month=2024-08/exchange=…
+
+Beside each file is its JSON, `data.parquet.json`. Data sets of float64 are in `{dataset}_float64` and `{dataset}_float64_monthly`.
+
+A file keeps its name when its day changes, so that a folder never holds a day twice: it is replaced whole, then its JSON. Who
+reads between the two sees a JSON whose `sha256` is not that of the file; `export verify` says so, and the next run mends what a
+killed one left. Belongs here: that. Does not: what is in a file (export.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from market_platform.domain.databases import Database
+from market_platform.domain.errors import MarketPlatformError, is_retryable
+from market_platform.domain.intervals import Interval
+from market_platform.domain.pairs import TradingPair
+from market_platform.lake.store import Lake
+from market_platform.pipeline.exports.errors import ExportError
+from market_platform.pipeline.exports.export import export
+from market_platform.pipeline.exports.licence import PRIVATE
+from market_platform.pipeline.exports.request import Dataset, ExportRequest, ExportState, Numbers
+from market_platform.pipeline.exports.sidecar import encode_document
+from market_platform.pipeline.platform import Platform
+
+ROOT = "exports"
+FILE = "data.parquet"
+Span = Literal["day", "month"]
+
+
+@dataclass(frozen=True, slots=True)
+class LakeFile:
+    """One file of a partition. `changed` says whether it was written or was there already, byte for byte."""
+
+    key: str
+    rows: int
+    bytes: int
+    sha256: str
+    state: ExportState
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionExport:
+    """All files of one partition. `left_out` names pairs whose data may not be passed on."""
+
+    start: date
+    folder: str
+    files: tuple[LakeFile, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all files."""
+        return sum(each.rows for each in self.files)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(each.bytes for each in self.files)
+
+    @property
+    def data_version(self) -> str:
+        """Changes when a file does."""
+        told = "\n".join(f"{each.key} {each.sha256}" for each in self.files)
+        return hashlib.sha256(told.encode()).hexdigest()
+
+
+def export_partition(
+    platform: Platform,
+    dataset: Dataset,
+    pairs: Sequence[TradingPair],
+    start: date,
+    span: Span,
+    *,
+    numbers: Numbers = "decimal",
+    database: Database = "realtime",
+) -> PartitionExport:
+    """Write the files of one day or month (its first day is `start`) of every pair that may be passed on.
+
+    Files that are there already with the same JSON are left as they are.
+
+    Raises:
+        ExportError: after all files were tried, naming those that failed; the others are written.
+        WarehouseUnavailableError, LakeUnavailableError: a retry helps.
+    """
+    name = folder_name(dataset, start, span, numbers)
+    public = [pair for pair in pairs if pair.licence != PRIVATE]
+    files: list[LakeFile] = []
+    failures: list[str] = []
+    with TemporaryDirectory(prefix="market-export-") as folder:
+        for pair, interval in _wanted(dataset, public, span):
+            request = ExportRequest(
+                dataset=dataset,
+                exchange=pair.exchange,
+                coin=pair.coin,
+                quote=pair.quote,
+                market_type=pair.market_type,
+                start=_midnight(start),
+                end=_midnight(_after(start, span)),
+                interval=interval,
+                numbers=numbers,
+                database=database,
+            )
+            key = "/".join([name, f"exchange={pair.exchange}", f"symbol={pair.symbol}", *_of(interval), FILE])
+            try:
+                files.append(_put(platform, request, Path(folder) / FILE, key))
+            except MarketPlatformError as error:
+                if is_retryable(error):
+                    raise
+                failures.append(f"  {request.name}: {error}")
+    if failures:
+        told = "\n".join(failures[:5]) + (f"\n  … and {len(failures) - 5} more" if len(failures) > 5 else "")
+        raise ExportError(f"{name}: {len(failures)} files failed, {len(files)} are written:\n{told}")
+    left_out = tuple(sorted({pair.name for pair in pairs} - {pair.name for pair in public}))
+    return PartitionExport(start, name, tuple(files), left_out)
+
+
+def folder_name(dataset: Dataset, start: date, span: Span, numbers: Numbers = "decimal") -> str:
+    """Where a partition's files are: `exports/merged/date=2024-08-08`."""
+    base = str(dataset) if numbers == "decimal" else f"{dataset}_{numbers}"
+    if span == "day":
+        return f"{ROOT}/{base}/date={start.isoformat()}"
+    return f"{ROOT}/{base}_monthly/month={start:%Y-%m}"
+
+
+def has_pairs(dataset: Dataset, pair: TradingPair) -> bool:
+    """Whether the data set has anything to do with the pair: funding and open interest are of perpetuals."""
+    return dataset.has_interval or pair.market_type == "perps"
+
+
+def _wanted(dataset: Dataset, pairs: Sequence[TradingPair], span: Span) -> list[tuple[TradingPair, Interval | None]]:
+    """Every file of a partition: a day has no candles longer than itself."""
+    made: list[tuple[TradingPair, Interval | None]] = []
+    for pair in pairs:
+        if not has_pairs(dataset, pair):
+            continue
+        if dataset.has_interval:
+            made += [(pair, each) for each in pair.intervals if span == "month" or each.is_intraday]
+        else:
+            made.append((pair, None))
+    return made
+
+
+def _put(platform: Platform, request: ExportRequest, path: Path, key: str) -> LakeFile:
+    result = export(platform.warehouse, request, path, overwrite=True)
+    document = encode_document(result.document)
+    changed = not _is_there(platform.lake, key, document)
+    if changed:
+        platform.lake.replace(key, path.read_bytes())
+        platform.lake.replace(f"{key}.json", document)
+    return LakeFile(key, result.rows, result.bytes, result.sha256, result.state, changed)
+
+
+def _is_there(lake: Lake, key: str, document: bytes) -> bool:
+    """Whether the file's JSON says the same, and the file is that of the JSON."""
+    if not (lake.exists(key) and lake.exists(f"{key}.json")):
+        return False
+    if lake.get(f"{key}.json") != document:
+        return False
+    sha256 = hashlib.sha256(lake.get(key)).hexdigest()
+    return sha256.encode() in document
+
+
+def _of(interval: Interval | None) -> list[str]:
+    return [] if interval is None else [f"interval={interval.name}"]
+
+
+def _after(start: date, span: Span) -> date:
+    if span == "day":
+        return date.fromordinal(start.toordinal() + 1)
+    return start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
