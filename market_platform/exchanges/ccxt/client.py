@@ -54,7 +54,7 @@ class CcxtClient:
         self.exchange: Any = None
 
     async def __aenter__(self) -> Self:
-        library, self._errors = await asyncio.to_thread(_imported)
+        library, self._errors = await asyncio.to_thread(imported)
         name = self._config.ccxt_id
         if name not in library.exchanges:
             near = get_close_matches(name, library.exchanges, 5, 0.6)
@@ -73,6 +73,7 @@ class CcxtClient:
             }
         )
         if url is not None:
+            exchange.timeout_on_exit = 250 if url.startswith("https:") else 0  # a wait for TLS to say goodbye
             exchange.urls = {**exchange.urls, "api": _moved(exchange.urls["api"], url.rstrip("/"))}
         _narrow(exchange.options, self._market_type)
         self.exchange = exchange
@@ -198,7 +199,7 @@ class CcxtClient:
         )
 
 
-def _imported() -> tuple[Any, Any]:
+def imported() -> tuple[Any, Any]:
     """CCXT and its errors. It has no types, and importing it takes seconds."""
     return import_module("ccxt.async_support"), import_module("ccxt.base.errors")
 

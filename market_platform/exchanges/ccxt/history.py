@@ -44,6 +44,7 @@ from market_platform.exchanges.history import NoHistory
 
 INTEREST_MS = 5 * MINUTE_MS
 _FUNDING_DAYS = 30
+_MOST_FUNDINGS_A_DAY = 24
 
 
 class CcxtHistory(NoHistory):
@@ -133,6 +134,7 @@ class CcxtHistory(NoHistory):
             As `candles`.
         """
         client, numbers, now = await self._begin(pair, "fetchFundingRateHistory", "funding rates")
+        limit = client.page_limit(numbers.symbol, "fetchFundingRateHistory", 100)
         series = Series(
             f"{pair.symbol} funding",
             "fetch_funding_rate_history",
@@ -140,9 +142,10 @@ class CcxtHistory(NoHistory):
             lambda row, amounts: funding_of(row, numbers, amounts),
             lambda row: row.time_ms or 0,
             0,
-            client.page_limit(numbers.symbol, "fetchFundingRateHistory", 100),
+            limit,
         )
-        return await self._event_days(client, numbers, series, days, now, _FUNDING_DAYS, "funding rate")
+        block_days = max(1, min(limit // _MOST_FUNDINGS_A_DAY, _FUNDING_DAYS))
+        return await self._event_days(client, numbers, series, days, now, block_days, "funding rate")
 
     async def open_interest(self, pair: HistoryPair, days: Sequence[date]) -> HistoryDays[tuple[OpenInterest, ...]]:
         """See `HistorySource.open_interest`: a reading every five minutes.
@@ -226,11 +229,13 @@ class CcxtHistory(NoHistory):
         named = f"{self._config.ccxt_id} {series.what}"
         while read.until_ms < end_ms:
             cursor = read.until_ms
-            rest = -(-(end_ms - cursor) // series.step_ms) if series.step_ms else series.limit
-            limit = min(series.limit, rest)
+            last_ms, limit = end_ms, series.limit
+            if series.step_ms:  # a window that holds more than a page makes some exchanges answer with its end
+                last_ms = min(end_ms, cursor + limit * series.step_ms)
+                limit = -(-(last_ms - cursor) // series.step_ms)
             amounts = Amounts()
             page = partial(checked_page, series, cursor, end_ms, f"{named} from {told(cursor)}", amounts)
-            arguments = (numbers.symbol, *series.before, cursor, limit, client.until(series.method, end_ms))
+            arguments = (numbers.symbol, *series.before, cursor, limit, client.until(series.method, last_ms))
             try:
                 (rows, served_ms), raw = await client.ask(
                     f"{series.what} from {told(cursor)}", series.method, page, *arguments
@@ -246,7 +251,7 @@ class CcxtHistory(NoHistory):
             elif served_ms is not None:
                 read.served_ms, read.until_ms = None if read.rows else served_ms, end_ms
             else:
-                read.until_ms = min(end_ms, cursor + limit * series.step_ms) if series.step_ms else end_ms
+                read.until_ms = last_ms
             read.answers.append((cursor, read.until_ms, raw))
         return read
 
