@@ -16,7 +16,19 @@ from typing import Annotated
 
 import typer
 
-from market_platform.commands import backfill, config, database, export, gaps, lake, replay, stack, status, stream
+from market_platform.commands import (
+    backfill,
+    config,
+    database,
+    export,
+    gaps,
+    lake,
+    replay,
+    stack,
+    status,
+    stream,
+    ticks,
+)
 from market_platform.domain.errors import BadRequestError, MarketPlatformError
 
 _HELP = """
@@ -37,7 +49,7 @@ From nothing to candles:
 `market-platform COMMAND --help` explains a command, with examples.
 """
 
-_TOPICS = (stack, status, backfill, config, database, lake, replay, stream, gaps, export)
+_TOPICS = (stack, status, backfill, config, database, lake, replay, stream, gaps, export, ticks)
 
 
 def make_app() -> typer.Typer:

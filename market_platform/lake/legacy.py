@@ -101,8 +101,17 @@ def read_legacy_day(lake: Lake, symbol: str, day: date, price_scale: int = 0) ->
     return LegacyDay(unique, tuple(keys), duplicates)
 
 
-def _read_part(data: bytes, key: str, day: date) -> list[_Row]:
-    start = day_start_ms(day)
+def read_part(data: bytes, name: str) -> list[tuple[int, tuple[Decimal, Decimal, Decimal, Decimal]]]:
+    """The rows of a part of any day, in its order: time in ms; bid, ask, bid volume, ask volume. `name` is for messages.
+
+    Raises:
+        CorruptObjectError: it is not in a known shape, or has a value that is no time or number.
+    """
+    return _read_part(data, name, None)
+
+
+def _read_part(data: bytes, key: str, day: date | None) -> list[_Row]:
+    start = day_start_ms(day) if day is not None else None
     parsed: list[_Row] = []
     fields: tuple[str, ...] | None = None
     for number, row in enumerate(_objects(data, key), start=1):
@@ -113,9 +122,14 @@ def _read_part(data: bytes, key: str, day: date) -> list[_Row]:
             fields = _field_names(row, where)
         time, bid, ask, bid_volume, ask_volume = (row[name] for name in fields)
         moment = _time(time, where)
-        if not start <= moment < start + DAY_MS:
+        if start is not None and not start <= moment < start + DAY_MS:
             raise CorruptObjectError(f"{where}: its time {time} is not of {day}")
-        values = (_decimal(bid, where), _decimal(ask, where), _decimal(bid_volume, where), _decimal(ask_volume, where))
+        values = (
+            _decimal(bid, f"{where}, {fields[1]}"),
+            _decimal(ask, f"{where}, {fields[2]}"),
+            _decimal(bid_volume, f"{where}, {fields[3]}"),
+            _decimal(ask_volume, f"{where}, {fields[4]}"),
+        )
         parsed.append((moment, values))
     return parsed
 

@@ -152,11 +152,11 @@ def missing_rows(ticks: Ticks, other: Ticks) -> int:
 
 def _units(frame: pl.DataFrame, names: Sequence[str], what: str) -> tuple[list[Ints], int]:
     """Two columns of decimals as integers at the least scale that holds every digit of both."""
-    scale = _least_scale(frame.select(names).head(_SAMPLE), 0)
-    scale = _least_scale(frame.select(names), scale)
+    scale, _ = _at_least_scale(frame.select(names).head(_SAMPLE), 0)
+    scale, decimals = _at_least_scale(frame.select(names), scale)
     found = []
     for name in names:
-        units = frame[name].cast(pl.Decimal(38, scale)).to_physical()
+        units = decimals[name].to_physical()
         if frame.height and max(abs(int(units.max())), abs(int(units.min()))) > MAX_UNITS:  # type: ignore[arg-type]
             worst = frame.filter(units.abs() > MAX_UNITS)
             raise BadPayloadError(
@@ -167,13 +167,14 @@ def _units(frame: pl.DataFrame, names: Sequence[str], what: str) -> tuple[list[I
     return found, scale
 
 
-def _least_scale(frame: pl.DataFrame, scale: int) -> int:
-    """The least scale from `scale` on at which no digit is lost."""
+def _at_least_scale(frame: pl.DataFrame, scale: int) -> tuple[int, pl.DataFrame]:
+    """The least scale from `scale` on at which no digit is lost, and the frame at it."""
     for candidate in range(scale, _SCALE):
-        coarse = frame.select(pl.all().cast(pl.Decimal(38, candidate)).cast(pl.Decimal(38, _SCALE)))
-        if all((coarse[name] == frame[name]).all() for name in frame.columns):
-            return candidate
-    return _SCALE
+        coarse = frame.with_columns(pl.all().cast(pl.Decimal(38, candidate)))
+        again = coarse.with_columns(pl.all().cast(pl.Decimal(38, _SCALE)))
+        if all((again[name] == frame[name]).all() for name in frame.columns):
+            return candidate, coarse
+    return _SCALE, frame
 
 
 def _sorted(columns: list[Ints]) -> list[Ints]:

@@ -67,14 +67,17 @@ SELECT count(*) FROM market_ticks
 WHERE trading_pair_id = %s AND ("time" < '0001-01-01 00:00+00' OR "time" >= '9999-12-31 00:00+00')
 """
 
-_READ = """
-SELECT extract(epoch FROM "time"), bid, ask, bid_volume, ask_volume FROM market_ticks
-WHERE trading_pair_id = %s AND "time" >= %s AND "time" < %s
+# Without the zeros at the end a row is 49 bytes of text and not 113, and is parsed in two thirds of the time.
+_FIELDS = """
+extract(epoch FROM "time"), trim_scale(bid), trim_scale(ask), trim_scale(bid_volume), trim_scale(ask_volume)
 """
 
-_DELETE = """
-DELETE FROM market_ticks WHERE trading_pair_id = %s AND "time" >= %s AND "time" < %s
-RETURNING extract(epoch FROM "time"), bid, ask, bid_volume, ask_volume
+_READ = f"""
+SELECT {_FIELDS} FROM market_ticks WHERE trading_pair_id = %s AND "time" >= %s AND "time" < %s
+"""
+
+_DELETE = f"""
+DELETE FROM market_ticks WHERE trading_pair_id = %s AND "time" >= %s AND "time" < %s RETURNING {_FIELDS}
 """
 
 
@@ -101,7 +104,10 @@ def ticks_session(url: str, name: str) -> Iterator[TicksSession]:
         WarehouseUnavailableError: Postgres does not answer.
     """
     options = connect_options(3.0)
-    options |= {"application_name": name, "options": f"{options['options']} -c client_connection_check_interval=1s"}
+    options |= {
+        "application_name": name,
+        "options": f"{options['options']} -c client_connection_check_interval=1s -c statement_timeout=0",
+    }
     with translated_errors(url), psycopg.connect(libpq_url(url), autocommit=True, **options) as connection:
         deadline = time.monotonic() + _LOCK_WAIT_S
         while not _taken(connection):
@@ -113,6 +119,13 @@ def ticks_session(url: str, name: str) -> Iterator[TicksSession]:
                 )
             time.sleep(0.2)
         yield TicksSession(connection)
+
+
+def ticks_session_holder(conn: Connection) -> str | None:
+    """Who moves or loads legacy ticks at the moment, or None."""
+    with driver_connection(conn).cursor() as cursor:
+        row = cursor.execute(_HOLDER, _LOCK).fetchone()
+    return str(row[0]) if row else None
 
 
 def pair_ids_with_ticks(conn: Connection) -> list[int]:
