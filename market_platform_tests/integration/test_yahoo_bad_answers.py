@@ -255,6 +255,53 @@ def test_the_price_of_the_moment_at_the_end_is_no_bar_and_no_alarm() -> None:
     assert (day.condition, day.count, day.flags) == (Condition.AVAILABLE, 26, ())
 
 
+def test_the_last_bar_may_come_twice_with_one_time_and_the_first_counts() -> None:
+    columns = session()
+    for name, values in columns.items():
+        values.append(values[-1] if name in ("time", "volume") else values[-1] + 1)
+    day = fetch(json_answer(chart("15m", columns)))[0].days[0]
+    assert (day.condition, day.count) == (Condition.AVAILABLE, 26)
+    assert float(day.rows["close"][-1]) == session()["close"][-1]
+
+
+def test_nulls_between_the_end_of_a_range_and_now_are_no_bars_and_no_alarm() -> None:
+    columns = session(28)
+    for name in ("open", "high", "low", "close", "volume"):
+        columns[name][26:] = [None, None]
+    day = fetch(json_answer(chart("15m", columns)))[0].days[0]
+    assert (day.condition, day.count, day.flags) == (Condition.AVAILABLE, 26, ())
+
+
+def test_bars_on_a_holiday_are_refused_and_the_closed_day_says_so() -> None:
+    """Juneteenth 2026 lies between two sessions that are asked for; now is the Monday after."""
+    columns = session()
+    columns["time"] = [second + 2 * 86_400 for second in columns["time"]]
+
+    async def run(url: str) -> HistoryDays[Any]:
+        now = datetime(2026, 6, 22, 22, 0, tzinfo=UTC)
+        async with YahooHistory(YahooConfig(url, requests_per_minute=60_000), lambda: now) as history:
+            return await history.candles(
+                PAIR, parse_interval("15m"), days_between(date(2026, 6, 18), date(2026, 6, 22))
+            )
+
+    answer = json_answer(chart("15m", columns, regularMarketTime=OPEN_S + 5 * 86_400 + 23_400))
+    with BadExchange({PATH: answering([answer])}) as exchange:
+        holiday = asyncio.run(run(exchange.url)).days[1]
+    assert (holiday.day, holiday.condition, holiday.count) == (date(2026, 6, 19), Condition.CLOSED, 0)
+    assert "26 bars outside the sessions were refused" in holiday.flags[0]
+
+
+def test_a_ticker_that_nothing_can_be_learnt_of_fails_all_days() -> None:
+    async def run(url: str) -> HistoryDays[Any]:
+        async with YahooHistory(YahooConfig(url), lambda: NOW) as history:
+            return await history.candles(PAIR, parse_interval("1d"), days_between(date(2026, 6, 1), DAY))
+
+    with BadExchange({PATH: Answer(status=503)}) as exchange:
+        found = asyncio.run(run(exchange.url))
+    assert (found.days, len(found.failures)) == ((), 17)
+    assert all(isinstance(error, ExchangeUnavailableError) for error in found.failures.values())
+
+
 def test_a_hundredfold_bar_is_kept_and_the_day_is_degraded() -> None:
     columns = session()
     for name in ("open", "high", "low", "close"):
@@ -333,12 +380,20 @@ def daily(times: list[int], prices: list[float], events: Document | None = None,
     return json_answer(document)
 
 
-def test_a_daily_bar_belongs_to_the_exchanges_day_and_a_live_twin_of_it_is_dropped() -> None:
+def test_a_daily_bar_belongs_to_the_exchanges_day_and_of_the_last_one_twice_the_later_counts() -> None:
     times = [OPEN_S - 86_400, OPEN_S, OPEN_S + 23_401]
     day = fetch(daily(times, [190.1, 190.2, 190.3], regularMarketTime=times[-1]), interval="1d")[0].days[0]
     assert (day.condition, day.count) == (Condition.AVAILABLE, 1)
     assert day.rows["time"][0] == datetime(2026, 6, 17, tzinfo=UTC)
-    assert str(day.rows["close"][0]) == "190.200000000000000000"
+    assert str(day.rows["close"][0]) == "190.300000000000000000"
+    assert day.flags == ("the day came twice, and the later bar counts",)
+
+
+def test_a_daily_bar_dated_an_hour_before_its_midnight_belongs_to_the_day_meant() -> None:
+    midnight = int(datetime(2026, 6, 17, 4, tzinfo=UTC).timestamp())
+    for early in (0, 3_600, 7_200):
+        day = fetch(daily([midnight - early], [190.1]), interval="1d")[0].days[0]
+        assert (day.condition, day.count) == (Condition.AVAILABLE, 1)
 
 
 def test_two_daily_bars_of_one_day_are_a_wrong_answer() -> None:
@@ -370,6 +425,12 @@ def test_actions_are_exact_or_say_that_they_are_not() -> None:
     assert len(wednesday.flags) == 3
     assert (thursday.condition, thursday.rows) == (Condition.AVAILABLE, ())
     assert friday.condition is Condition.CLOSED
+
+
+def test_a_dividend_in_another_currency_is_not_kept_and_its_day_is_degraded() -> None:
+    wednesday, *_ = actions({"dividends": {"a": {"date": OPEN_S, "amount": 0.4, "currency": "EUR"}}}).days
+    assert (wednesday.rows, wednesday.condition) == ((), Condition.DEGRADED)
+    assert "0.40 EUR is not kept, for prices are in USD" in wednesday.reason
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
-from market_platform.domain.clock import day_start_ms, from_ms
+from market_platform.domain.clock import day_start_ms
 from market_platform.domain.conditions import Condition
 from market_platform.domain.history import CorporateAction, HistoryDay, RawInput
-from market_platform.exchanges.yahoo.days import DayPlan
+from market_platform.exchanges.yahoo.plans import DayPlan, exchange_day
 from market_platform.exchanges.yahoo.prices import decimal_price
 from market_platform.exchanges.yahoo.suspects import Declared
 from market_platform.exchanges.yahoo.wire import Chart
@@ -31,6 +30,7 @@ class _Day:
     dividend: Decimal = Decimal(0)
     split: Decimal = Decimal(1)
     flags: list[str] = field(default_factory=list)
+    unkept: list[str] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
 
 
@@ -43,27 +43,30 @@ def actions_of(chart: Chart, plans: Sequence[DayPlan], now_ms: int, ticker: str)
 def declared_of(chart: Chart) -> list[Declared]:
     """The same in the form in which bars are judged; a split is by how many new shares there are for an old one."""
     return [
-        *(Declared(each.time_ms, each.amount) for each in chart.dividends),
+        *(Declared(each.time_ms, each.amount) for each in chart.dividends if each.currency is None),
         *(Declared(each.time_ms, each.new / each.old, is_split=True) for each in chart.splits),
     ]
 
 
 def split_days_of(chart: Chart) -> dict[date, str]:
     """On which exchange days there was a split, as `4:1`."""
-    zone = ZoneInfo(chart.timezone)
     return {
-        from_ms(each.time_ms).astimezone(zone).date(): f"{each.new.normalize():f}:{each.old.normalize():f}"
+        exchange_day(each.time_ms, chart.timezone): f"{each.new.normalize():f}:{each.old.normalize():f}"
         for each in chart.splits
     }
 
 
 def _by_day(chart: Chart) -> Mapping[date, _Day]:
-    zone = ZoneInfo(chart.timezone)
     days: defaultdict[date, _Day] = defaultdict(_Day)
     for paid in chart.dividends:
-        day = days[from_ms(paid.time_ms).astimezone(zone).date()]
+        day = days[exchange_day(paid.time_ms, chart.timezone)]
         price = decimal_price(paid.amount, 2)
-        day.text.append(f"dividend {paid.amount} {paid.is_gain}")
+        day.text.append(f"dividend {paid.amount} {paid.is_gain} {paid.currency}")
+        if paid.currency is not None:
+            day.unkept.append(
+                f"a dividend of {price.value} {paid.currency} is not kept, for prices are in {chart.currency}"
+            )
+            continue
         if day.dividend:
             day.flags.append("several payments of one day are added up")
         if paid.is_gain:
@@ -72,7 +75,7 @@ def _by_day(chart: Chart) -> Mapping[date, _Day]:
             day.flags.append(f"the dividend {price.value} is kept as sent")
         day.dividend += price.value
     for split in chart.splits:
-        day = days[from_ms(split.time_ms).astimezone(zone).date()]
+        day = days[exchange_day(split.time_ms, chart.timezone)]
         day.text.append(f"split {split.new} {split.old}")
         ratio = split.new / split.old
         kept = ratio.quantize(_LEAST)
@@ -90,7 +93,7 @@ def _action_day(plan: DayPlan, declared: Mapping[date, _Day], now_ms: int, ticke
         rows.append(CorporateAction("dividend", midnight, found.dividend))
     if found.split != 1:
         rows.append(CorporateAction("split", midnight, found.split.quantize(_LEAST).normalize()))
-    flags, reason = list(found.flags), ""
+    flags, reason = [*found.unkept, *found.flags], "; ".join(found.unkept)
     if not plan.expected:
         condition, reason = Condition.CLOSED, "the exchange has no session on this day"
         if rows:
@@ -99,7 +102,7 @@ def _action_day(plan: DayPlan, declared: Mapping[date, _Day], now_ms: int, ticke
     elif now_ms < plan.final_ms:
         condition, reason = Condition.PENDING, "the session is not long enough over"
     else:
-        condition = Condition.AVAILABLE
+        condition = Condition.DEGRADED if found.unkept else Condition.AVAILABLE
     text = "\n".join(found.text).encode()
     name = f"/v8/finance/chart/{ticker}?interval=1d events {plan.day}"
     inputs = (RawInput(name, hashlib.sha256(text).hexdigest(), len(text), len(rows)),) if text else ()

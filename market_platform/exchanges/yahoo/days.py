@@ -14,11 +14,10 @@ whose prices contradict each other, which is left out.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -27,75 +26,10 @@ from market_platform.domain.clock import day_start_ms, from_ms
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import BadPayloadError
 from market_platform.domain.history import HistoryDay, RawInput
-from market_platform.domain.intervals import DAY_MS, Interval, parse_interval
+from market_platform.domain.intervals import Interval
+from market_platform.exchanges.yahoo.plans import HALF_HOUR, ONE_DAY, DayPlan, exchange_day
 from market_platform.exchanges.yahoo.prices import decimal_price
-from market_platform.exchanges.yahoo.sessions import FINAL_AFTER_MS, Session, open_spans, sessions_of
 from market_platform.exchanges.yahoo.wire import Bar, Chart
-
-ONE_DAY = parse_interval("1d")
-HALF_HOUR = parse_interval("30m")
-QUARTER = parse_interval("15m")
-
-
-def asked_interval(interval: Interval) -> Interval:
-    """What Yahoo is asked for: its half hours are hours, so ours are put together from quarters."""
-    return QUARTER if interval == HALF_HOUR else interval
-
-
-@dataclass(frozen=True, slots=True)
-class DayPlan:
-    """What a day of an interval (as asked for) should hold: the times of its bars, as Yahoo gives them.
-
-    `first_ms` is when the exchange opened, `closed_ms` when it closed; both 0 on a day without a session.
-    """
-
-    day: date
-    interval: Interval
-    expected: tuple[int, ...] = ()
-    first_ms: int = 0
-    closed_ms: int = 0
-
-    def end_of(self, time_ms: int) -> int:
-        """When the bar that opens then is over."""
-        return self.closed_ms if self.interval == ONE_DAY else min(time_ms + self.interval.ms, self.closed_ms)
-
-    @property
-    def final_ms(self) -> int:
-        """From when on Yahoo does not change the day any more."""
-        return self.closed_ms + FINAL_AFTER_MS
-
-
-def plan_day(exchange_name: str, day: date, interval: Interval) -> DayPlan:
-    """The plan of a UTC day, for `1d` of an exchange day.
-
-    Raises:
-        BadRequestError: the exchange's calendar is not known.
-    """
-    if interval == ONE_DAY:
-        sessions = sessions_of(exchange_name, day, day)
-        if not sessions:
-            return DayPlan(day, interval)
-        return DayPlan(day, interval, (sessions[0].opens_ms,), sessions[0].opens_ms, sessions[0].closes_ms)
-    spans = open_spans(exchange_name, day)
-    if not spans:
-        return DayPlan(day, interval)
-    start = day_start_ms(day)
-    around = sessions_of(exchange_name, *_neighbours(day))
-    expected = tuple(
-        time for session in around for time in _grid(session, interval.ms) if start <= time < start + DAY_MS
-    )
-    return DayPlan(day, interval, expected, spans[0][0], spans[-1][1])
-
-
-def _neighbours(day: date) -> tuple[date, date]:
-    return date.fromordinal(day.toordinal() - 1), date.fromordinal(day.toordinal() + 1)
-
-
-def _grid(session: Session, step_ms: int) -> Iterable[int]:
-    """When a session's bars open: counted from its opening, but for those within its lunch break."""
-    for time in range(session.opens_ms, session.closes_ms, step_ms):
-        if any(opens < time + step_ms and time < closes for opens, closes in session.spans):
-            yield time
 
 
 @dataclass(slots=True)
@@ -141,6 +75,8 @@ def split_days(chart: Chart, plans: Sequence[DayPlan], now_ms: int) -> dict[date
         if day is not None:
             days[day].sent.add(bar.time_ms)
             _hold(days[day], bar)
+        elif bar.is_null:
+            continue  # filler between a range's end and the price of the moment
         elif (near := from_ms(bar.time_ms).date()) in days and not _is_live(bar, chart, days[near].plan):
             days[near].outside.append(bar.time_ms)
     return days
@@ -163,20 +99,24 @@ def _is_live(bar: Bar, chart: Chart, plan: DayPlan) -> bool:
 
 
 def _on_exchange_days(chart: Chart, days: Mapping[date, DayBars]) -> list[Bar]:
-    """Daily bars with the time at which their day's session opens; one of a day without a session at midnight."""
-    zone = ZoneInfo(chart.timezone)
+    """Daily bars with the time at which their day's session opens; one of a day without a session at midnight.
+
+    The last day of a chart may come twice, the second time with the time of its last price; that one has the volume that
+    Yahoo shows, and counts.
+    """
     placed: dict[int, Bar] = {}
     for bar in chart.bars:
-        day = from_ms(bar.time_ms).astimezone(zone).date()
+        day = exchange_day(bar.time_ms, chart.timezone)
         held = days.get(day)
         if held is None:
             continue
         time = held.plan.expected[0] if held.plan.expected else day_start_ms(day)
-        if time not in placed:
-            placed[time] = replace(bar, time_ms=time)
-            held.sent.add(bar.time_ms)
-        elif bar != chart.bars[-1]:
-            raise BadPayloadError(f"yahoo {chart.symbol} 1d: two bars of {day}")
+        if time in placed:
+            if bar != chart.bars[-1]:
+                raise BadPayloadError(f"yahoo {chart.symbol} 1d: two bars of {day}")
+            held.notes.append("the day came twice, and the later bar counts")
+        placed[time] = replace(bar, time_ms=time)
+        held.sent.add(bar.time_ms)
     return list(placed.values())
 
 

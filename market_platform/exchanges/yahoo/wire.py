@@ -58,11 +58,15 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Dividend:
-    """Per share; `time_ms` is when the exchange opens on its day. `is_gain`: a fund paid out a capital gain."""
+    """Per share; `time_ms` is when the exchange opens on its day. `is_gain`: a fund paid out a capital gain.
+
+    `currency` is another one than that of the prices, or None.
+    """
 
     time_ms: int
     amount: Decimal
     is_gain: bool = False
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,7 @@ class _Indicators(msgspec.Struct, gc=False):
 class _Paid(msgspec.Struct, gc=False):
     date: _Seconds
     amount: Decimal
+    currency: _Name | None = None
 
 
 class _Divided(msgspec.Struct, gc=False):
@@ -180,8 +185,11 @@ def parse_chart(body: bytes, symbol: str, granularity: str, what: str) -> Chart:
         raise BadPayloadError(
             f"{what}: the answer is of {meta.symbol} in {meta.data_granularity}, not {symbol} in {granularity}"
         )
-    dividends = [Dividend(each.date * 1000, each.amount) for each in events.dividends.values()]
-    dividends += [Dividend(each.date * 1000, each.amount, is_gain=True) for each in events.capital_gains.values()]
+    dividends = [
+        Dividend(each.date * 1000, each.amount, is_gain, None if each.currency == meta.currency else each.currency)
+        for paid, is_gain in ((events.dividends, False), (events.capital_gains, True))
+        for each in paid.values()
+    ]
     splits = [Split(each.date * 1000, each.numerator, each.denominator) for each in events.splits.values()]
     _check_events(dividends, splits, what)
     return Chart(
@@ -222,6 +230,12 @@ def _told(error: _Error, what: str) -> MarketPlatformError:
     return ExchangeError(f"{what}: Yahoo refuses it ({told})")
 
 
+def _without_last(indicators: _Indicators) -> _Indicators:
+    quote = indicators.quote[0]
+    shorter = _Quote(quote.open[:-1], quote.high[:-1], quote.low[:-1], quote.close[:-1], quote.volume[:-1])
+    return _Indicators([shorter], [_AdjClose(each.adjclose[:-1]) for each in indicators.adjclose])
+
+
 def _zone(name: str, what: str) -> str:
     """The name of a time zone that there is."""
     try:
@@ -241,6 +255,8 @@ def _bars(indicators: _Indicators, times: list[int], what: str) -> tuple[Bar, ..
     for name, length in lengths.items():
         if length != len(times):
             raise BadPayloadError(f"{what}: {len(times)} times and {length} values of {name}")
+    if len(times) > 1 and times[-1] == times[-2]:  # the price of the moment beside the bar that it belongs to
+        return _bars(_without_last(indicators), times[:-1], what)
     for before, after in pairwise(times):
         if after <= before:
             how = "comes twice" if after == before else f"comes after {before}"
