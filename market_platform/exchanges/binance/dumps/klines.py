@@ -27,6 +27,7 @@ COLUMNS = (
     "taker_buy_quote_volume",
     "ignore",
 )
+_WANTED = (*COLUMNS[:7], "count")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +48,7 @@ def read_klines(csv: bytes, file: DumpFile, interval: Interval) -> Candles:
         BadPayloadError: naming the file and the row: a value is no number, a candle is outside the file's span or off the
             interval's grid, its prices or its trades contradict each other, or two of one time differ.
     """
-    table = Table.read(csv, COLUMNS, file.path)
+    table = Table.read(csv, COLUMNS, file.path, wanted=_WANTED)
     opened, closed = table.times("open_time"), table.times("close_time")
     rows = pl.DataFrame(
         [

@@ -16,7 +16,7 @@ from market_platform.exchanges.binance.messages import FIRST_MS, LAST_MS
 
 _AMOUNT = r"^[0-9]{1,20}(\.[0-9]{1,18})?$"
 _SIGNED = r"^-?[0-9]{1,20}(\.[0-9]{1,18})?$"
-_WHOLE = r"^(-1|[0-9]{1,18})$"
+_BEYOND = 10**18
 
 
 class Table:
@@ -27,8 +27,16 @@ class Table:
         self._what = what
 
     @classmethod
-    def read(cls, csv: bytes, columns: Sequence[str], what: str, header: Sequence[str] | None = None) -> Table:
-        """The `columns` that a kind of file has, in the order of files without a header.
+    def read(
+        cls,
+        csv: bytes,
+        columns: Sequence[str],
+        what: str,
+        *,
+        wanted: Sequence[str] | None = None,
+        header: Sequence[str] | None = None,
+    ) -> Table:
+        """Those `wanted` (all) of the `columns` that a kind of file has, which are in the order of files without a header.
 
         `header` is that of an earlier block of the same file. Columns that are new are left out.
 
@@ -36,33 +44,33 @@ class Table:
             BadPayloadError: it is no CSV, or a column is missing.
         """
         names = header_of(csv) if header is None else header
-        has_header = names is not None and header is None
-        try:
-            frame = pl.read_csv(
-                csv, has_header=False, skip_rows=int(has_header), infer_schema=False, raise_if_empty=False
-            )
-        except (PolarsError, UnicodeError) as error:
-            raise BadPayloadError(f"{what}: it is no CSV: {str(error).splitlines()[0]}") from None
-        named = list(names or columns)
-        if missing := [name for name in columns if name not in named]:
+        skipped = int(names is not None and header is None)
+        named, chosen = list(names or columns), wanted or columns
+        if missing := [name for name in chosen if name not in named]:
             raise BadPayloadError(f"{what}: its header {','.join(named)[:300]} has no {missing[0]}")
+        try:
+            frame = pl.read_csv(csv, has_header=False, skip_rows=skipped, infer_schema=False, raise_if_empty=False)
+        except (PolarsError, UnicodeError) as error:
+            raise BadPayloadError(f"{what}: it is no CSV of such rows: {str(error).splitlines()[0]}") from None
         if frame.is_empty():
-            return cls(pl.DataFrame(schema=dict.fromkeys(columns, pl.String)), what)
+            return cls(pl.DataFrame(schema=dict.fromkeys(chosen, pl.String)), what)
         if frame.width < len(named):
             raise BadPayloadError(f"{what}: its rows have {frame.width} columns where {len(named)} are due")
-        return cls(frame.select(pl.col(frame.columns[named.index(name)]).alias(name) for name in columns), what)
+        return cls(frame.select(pl.col(frame.columns[named.index(name)]).alias(name) for name in chosen), what)
 
     def amounts(self, *names: str) -> pl.DataFrame:
         """Columns of plain decimal numbers of at least 0, as decimals of 18 digits after the point."""
-        return self._numbers(names, _AMOUNT, pl.Decimal(38, 18), "a plain decimal number of at least 0")
+        return self._decimals(names, _AMOUNT, "a plain decimal number of at least 0")
 
     def rates(self, *names: str) -> pl.DataFrame:
         """As `amounts`, below 0 too."""
-        return self._numbers(names, _SIGNED, pl.Decimal(38, 18), "a plain decimal number")
+        return self._decimals(names, _SIGNED, "a plain decimal number")
 
     def whole(self, *names: str) -> pl.DataFrame:
         """Columns of whole numbers of at least 0, or -1 for none."""
-        return self._numbers(names, _WHOLE, pl.Int64(), "a whole number")
+        made = self.frame.select(pl.col(names).cast(pl.Int64, strict=False))
+        self._all_are(made.select((pl.all() >= -1) & (pl.all() < _BEYOND)), "a whole number")
+        return made
 
     def times(self, name: str) -> pl.Series:
         """A column of times as written: milliseconds or microseconds since the epoch, see `milliseconds`."""
@@ -81,14 +89,17 @@ class Table:
         """
         raise BadPayloadError(f"{self._what}: {reason}")
 
-    def _numbers(self, names: Sequence[str], form: str, kind: pl.DataType, wanted: str) -> pl.DataFrame:
+    def _decimals(self, names: Sequence[str], form: str, wanted: str) -> pl.DataFrame:
+        """Their form is looked at first: a cast alone would take exponents, and round a nineteenth digit."""
+        self._all_are(self.frame.select(pl.col(names).str.contains(form)), wanted)
+        return self.frame.select(pl.col(names).cast(pl.Decimal(38, 18)))
+
+    def _all_are(self, right: pl.DataFrame, wanted: str) -> None:
         """Empty fields are no numbers here; where they are allowed, the rows are told apart before."""
-        right = self.frame.select(pl.col(names).str.contains(form).fill_null(value=False))
-        for name in names:
-            if not right[name].all():
-                row = int((~right[name]).arg_true()[0])
-                self.refuse(f"row {row + 1}: {name} {str(self.frame[name][row])[:60]!r} is not {wanted}")
-        return self.frame.select(pl.col(names).cast(kind))
+        for column in right.fill_null(value=False):
+            if not column.all():
+                row = int((~column).arg_true()[0])
+                self.refuse(f"row {row + 1}: {column.name} {str(self.frame[column.name][row])[:60]!r} is not {wanted}")
 
 
 def header_of(csv: bytes) -> list[str] | None:

@@ -50,11 +50,11 @@ def read_agg_trades(blocks: Iterable[bytes], file: DumpFile) -> FileTrades:
     header: list[str] | None = None
     parts: list[Trades] = []
     for block in blocks:
-        if not parts:
+        if parts:
+            table = Table.read(block, COLUMNS, file.path, header=header or COLUMNS)
+        else:
             header = header_of(block)
             table = Table.read(block, COLUMNS, file.path)
-        else:
-            table = Table.read(block, COLUMNS, file.path, header or COLUMNS)
         parts.append(_trades_of(table, file))
     trades = concat_trades(parts)
     flags: list[str] = []
