@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from market_platform.domain.databases import Database
 from market_platform.domain.errors import ConfigError
@@ -230,4 +230,4 @@ def _beside(url: str, name: str) -> str:
     """The same server and login, another database."""
     parts = urlsplit(url)
     options = urlencode([(key, value) for key, value in parse_qsl(parts.query) if key != "dbname"])
-    return urlunsplit((parts.scheme, parts.netloc, f"/{name}", options, ""))
+    return f"{parts.scheme}://{parts.netloc}/{name}{f'?{options}' if options else ''}"
