@@ -61,13 +61,13 @@ class DayHashes:
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take in the frame's rows that have `present`; `time` is in ms, sorted."""
-        rows = frame.filter(pl.col(self._present).is_not_null()).select("time", *self._columns)
+        rows = frame if not frame[self._present].null_count() else frame.drop_nulls(self._present)
         if not rows.height:
             return
         days = rows["time"].to_numpy() // DAY_MS
         starts = np.flatnonzero(np.concatenate(([True], days[1:] != days[:-1])))
         ends = np.append(starts[1:], rows.height)
-        parts = [part for column in rows.iter_columns() for part in _bytes_of(column)]
+        parts = [part for name in ("time", *self._columns) for part in _bytes_of(rows[name])]
         for first, last in zip(starts.tolist(), ends.tolist(), strict=True):
             digest = self._hashes.setdefault(int(days[first]), hashlib.sha256())
             for part in parts:

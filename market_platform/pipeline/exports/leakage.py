@@ -31,11 +31,10 @@ def check_known_by_close(frame: pl.DataFrame, interval: Interval, joined: Sequen
         return
     closes = close_times(frame["time"], interval)
     for column in joined:
-        late = (
-            frame.select("time", column).with_columns(close=closes).filter(pl.col(column) + MINUTE_MS > pl.col("close"))
-        )
-        if late.height:
-            time, minute, close = late.row(0)
+        late = frame[column] + MINUTE_MS > closes
+        if late.any():
+            row = int(late.fill_null(value=False).arg_true()[0])
+            time, minute, close = frame["time"][row], frame[column][row], closes[row]
             raise LeakageError(
                 f"{name}: the row of {from_ms(time):%Y-%m-%d %H:%M} would hold a value of {from_ms(minute):%Y-%m-%d %H:%M} "
                 f"({column.removesuffix('_time')}), known a minute later, after its close at {from_ms(close):%Y-%m-%d %H:%M}; "
