@@ -9,13 +9,13 @@ import dagster as dg
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The platform of this process's settings and its `starlistings.yaml`."""
+    """The platform of this process's settings, and the pairs of `starlistings.yaml` and `training_stars.yaml`."""
     from market_platform.defs.build import accept_beta, build_defs
     from market_platform.settings import load_settings
-    from market_platform.starlistings import load_starlistings
+    from market_platform.starlistings import configured_pairs
 
     settings = load_settings()
-    pairs = load_starlistings(settings.starlistings_file).pairs()
+    pairs = configured_pairs(settings)
     accept_beta()
     gc.disable()  # definitions are made to stay: looking for garbage among them costs a sixth of the time
     try:

@@ -14,14 +14,14 @@ from market_platform.defs.instance import configure_instance, exchange_pools
 from market_platform.defs.names import pool_name
 from market_platform.domain.errors import MarketPlatformError
 from market_platform.settings import load_settings
-from market_platform.starlistings import load_starlistings
+from market_platform.starlistings import configured_pairs
 
 
 def main() -> int:
     """Prepare the instance that DAGSTER_HOME names; 0 when it is ready."""
     try:
         settings = load_settings()
-        pairs = load_starlistings(settings.starlistings_file).pairs()
+        pairs = configured_pairs(settings)
     except MarketPlatformError as error:
         sys.stderr.write(f"{error}\n")
         return 1
