@@ -29,6 +29,10 @@ from market_platform.domain.intervals import INTERVALS, Interval, bucket_end, bu
 from market_platform.domain.ticks import Ticks
 from market_platform_tests.recordings import recording
 
+OTHERS = (("3m", 180), ("2h", 7_200), ("6h", 21_600), ("8h", 28_800), ("3d", 259_200))
+"""Intervals that Binance has and the platform does not offer; rolling up knows no difference."""
+BINANCE_INTERVALS = tuple(sorted((*INTERVALS, *(Interval(seconds, name) for name, seconds in OTHERS))))
+
 
 @pytest.fixture(scope="module")
 def binance(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
@@ -38,7 +42,7 @@ def binance(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]
     file.write_bytes(gzip.decompress(packed.read_bytes()))
     frames: dict[str, pl.DataFrame] = {}
     connection = sqlite3.connect(file)
-    for interval in INTERVALS:
+    for interval in BINANCE_INTERVALS:
         found = connection.execute("SELECT candle FROM ohlcv WHERE time_frame = ? ORDER BY timestamp", [interval.name])
         rows = [json.loads(candle, parse_float=Decimal, parse_int=Decimal) for (candle,) in found]
         columns = list(zip(*rows, strict=True))
@@ -78,10 +82,12 @@ def covered(shorter: pl.DataFrame, step: Interval, longer: Interval) -> list[int
 
 PAIRS = [
     (step, longer)
-    for step, longer in itertools.combinations(INTERVALS, 2)
-    if longer.seconds <= 250 * step.seconds and (step.name, longer.name) != ("1w", "1M")
+    for step, longer in itertools.combinations(BINANCE_INTERVALS, 2)
+    if longer.seconds % step.seconds == 0
+    and (longer.seconds <= 250 * step.seconds or (step.name, longer.name) == ("1m", "6h"))
+    and not (longer.name == "1M" and step.name in ("3d", "1w"))
 ]
-"""Intervals of which 500 candles fill at least one of the other; weeks don't make up months."""
+"""Intervals of which 500 candles fill at least one of the other; neither weeks nor three days make up months."""
 
 
 @pytest.mark.parametrize(("step", "longer"), PAIRS, ids=lambda interval: interval.name)
@@ -107,13 +113,31 @@ def test_binance_comparison_covers_each_interval(binance: dict[str, pl.DataFrame
             for step, other in PAIRS
             if other == longer
         )
-        for longer in INTERVALS[1:]
+        for longer in BINANCE_INTERVALS[1:]
     }
+    assert len(counts) == 14
     assert all(count >= 10 for count in counts.values()), counts
 
 
-def test_binance_weeks_start_on_monday(binance: dict[str, pl.DataFrame]) -> None:
+def test_binance_comparison_reaches_every_interval_from_its_minutes() -> None:
+    """Each pair above is exact where candles are complete, so a chain of them is, too."""
+    reached = {"1m"}
+    for step, longer in PAIRS:  # sorted by step: whatever makes up an interval is shorter
+        if step.name in reached:
+            reached.add(longer.name)
+    assert reached == {interval.name for interval in BINANCE_INTERVALS}
+
+
+def test_binance_weeks_start_on_monday_and_months_on_the_first(binance: dict[str, pl.DataFrame]) -> None:
     assert binance["1w"]["time"].dt.weekday().unique().to_list() == [1]
+    assert binance["1M"]["time"].dt.day().unique().to_list() == [1]
+
+
+@pytest.mark.parametrize("interval", BINANCE_INTERVALS, ids=str)
+def test_binance_buckets_begin_where_ours_do(binance: dict[str, pl.DataFrame], interval: Interval) -> None:
+    opens = binance[interval.name]["time"].dt.epoch("ms").to_list()
+    assert [bucket_start(each, interval) for each in opens] == opens
+    assert all(bucket_end(each, interval) <= after for each, after in itertools.pairwise(opens))
 
 
 def lean_rows(path: Path) -> list[list[str]]:
