@@ -113,7 +113,9 @@ def test_a_move_that_is_killed_again_and_again_ends_whole(
             )
         )
         with psycopg.connect(warehouse.url, options="-c timezone=UTC") as conn:
-            left = dict(conn.execute("SELECT time::date, count(*) FROM market_ticks GROUP BY 1").fetchall())
+            left: dict[date, int] = dict(
+                conn.execute("SELECT time::date, count(*) FROM market_ticks GROUP BY 1").fetchall()
+            )
         for day, ticks in expected.items():
             assert left.get(day, 0) in (0, len(ticks) + 1), "a day is there whole, or dropped whole"
             if day not in left:
