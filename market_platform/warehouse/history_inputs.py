@@ -58,13 +58,6 @@ WHERE trading_pair_id = %s AND series = %s AND day = ANY(%s::date[]) ORDER BY da
 """
 
 
-def record_inputs(
-    conn: Connection, trading_pair_id: int, series: str, day: date, inputs: Sequence[RawInput], run_id: str
-) -> list[Reissue]:
-    """As `record_inputs_of_days`, of one day."""
-    return record_inputs_of_days(conn, trading_pair_id, series, {day: inputs}, run_id)
-
-
 def record_inputs_of_days(
     conn: Connection, trading_pair_id: int, series: str, inputs: Mapping[date, Sequence[RawInput]], run_id: str
 ) -> list[Reissue]:

@@ -9,7 +9,7 @@ import psycopg
 
 from market_platform.domain.history import RawInput
 from market_platform.warehouse.engine import Warehouse
-from market_platform.warehouse.history_inputs import Reissue, load_inputs, record_inputs, record_inputs_of_days
+from market_platform.warehouse.history_inputs import Reissue, load_inputs, record_inputs_of_days
 from market_platform_tests.fixtures.reference import synced_pair
 
 DAY, NEXT = date(2026, 3, 1), date(2026, 3, 2)
@@ -19,7 +19,7 @@ NAME = "data/spot/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2026-03.zip"
 
 def record(warehouse: Warehouse, pair: int, *inputs: RawInput, run: str = "run-1", day: date = DAY) -> list[Reissue]:
     with warehouse.begin() as conn:
-        return record_inputs(conn, pair, "candles_1m", day, inputs, run)
+        return record_inputs_of_days(conn, pair, "candles_1m", {day: inputs}, run)
 
 
 def stored(warehouse: Warehouse) -> list[tuple[Any, ...]]:
@@ -50,7 +50,7 @@ def test_what_a_day_is_no_longer_made_of_is_forgotten_and_other_days_and_series_
     record(warehouse, pair, first, second)
     record(warehouse, pair, first, day=NEXT)
     with warehouse.begin() as conn:
-        record_inputs(conn, pair, "trades", DAY, [first], "run-1")
+        record_inputs_of_days(conn, pair, "trades", {DAY: [first]}, "run-1")
     assert record(warehouse, pair, RawInput("third", NEW, 1, 1), second) == []
     with warehouse.connect() as conn:
         assert load_inputs(conn, pair, "candles_1m", [DAY, NEXT]) == {
