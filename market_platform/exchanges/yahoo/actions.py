@@ -42,8 +42,12 @@ def actions_of(chart: Chart, plans: Sequence[DayPlan], now_ms: int, ticker: str)
 
 def declared_of(chart: Chart) -> list[Declared]:
     """The same in the form in which bars are judged; a split is by how many new shares there are for an old one."""
+    paid: defaultdict[int, Decimal] = defaultdict(Decimal)
+    for each in chart.dividends:
+        if each.currency is None:
+            paid[each.time_ms] += each.amount
     return [
-        *(Declared(each.time_ms, each.amount) for each in chart.dividends if each.currency is None),
+        *(Declared(time_ms, amount) for time_ms, amount in paid.items()),
         *(Declared(each.time_ms, each.new / each.old, is_split=True) for each in chart.splits),
     ]
 
