@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -20,7 +21,7 @@ from market_platform.domain.errors import (
     RateLimitedError,
     UnknownSymbolError,
 )
-from market_platform.domain.history import HistoryPair
+from market_platform.domain.history import HistoryPair, SeriesKind
 from market_platform.domain.intervals import DAY_MS, MINUTE_MS, parse_interval
 from market_platform.domain.live import LivePair
 from market_platform.exchanges.binance.config import BinanceConfig
@@ -28,11 +29,15 @@ from market_platform.exchanges.binance.rest import BinanceRest
 from market_platform.exchanges.ccxt.client import imported
 from market_platform.exchanges.ccxt.config import CcxtConfig
 from market_platform.exchanges.ccxt.history import INTEREST_MS, CcxtHistory
+from market_platform.exchanges.codes import history_kinds
 from market_platform.exchanges.hyperliquid.config import HyperliquidConfig
 from market_platform.exchanges.hyperliquid.history import HyperliquidHistory
+from market_platform.exchanges.registry import open_history
 from market_platform.replay.live.clock import ExchangeClock
 from market_platform.replay.live.world import World
 from market_platform.replay.testing import RunningReplay, clock_from, running_replay
+from market_platform.settings import PROJECT_ROOT, Settings
+from market_platform.starlistings import parse_starlistings
 from market_platform_tests.fixtures.bad_exchange import Answer, BadExchange, Request, json_answer
 from market_platform_tests.fixtures.history_rows import rows_of, span, states, truth_rows, without_trades
 from market_platform_tests.fixtures.live_replay import WEDNESDAY
@@ -478,6 +483,83 @@ def test_numbers_without_quotes_keep_every_digit() -> None:
     )
     assert len(asked) == 5
     assert len(json.dumps(got.days[0].inputs[0].sha256)) == 66
+
+
+def kraken_script() -> dict[str, Any]:
+    """Kraken as it is: whatever is asked for, the newest 720 candles."""
+    asset = {"aclass": "currency", "decimals": 10, "display_decimals": 5, "status": "enabled"}
+    market = {
+        "altname": "XBTUSD",
+        "wsname": "XBT/USD",
+        "base": "XXBT",
+        "quote": "ZUSD",
+        "pair_decimals": 1,
+        "lot_decimals": 8,
+        "leverage_buy": [],
+        "leverage_sell": [],
+        "fees": [[0, 0.4]],
+        "fees_maker": [[0, 0.25]],
+        "ordermin": "0.00005",
+        "tick_size": "0.1",
+        "status": "online",
+    }
+
+    def candles(request: Request) -> Answer:
+        step = int(request.query["interval"]) * 60
+        newest = NOW_MS // 1000 // step * step
+        rows = [
+            [newest - back * step, "100.1", "100.9", "99.8", "100.0", "100.2", "12.34567891", 7]
+            for back in reversed(range(720))
+        ]
+        return json_answer({"error": [], "result": {"XXBTZUSD": rows, "last": newest}})
+
+    return {
+        "/0/public/Assets": json_answer(
+            {"error": [], "result": {"XXBT": asset | {"altname": "XBT"}, "ZUSD": asset | {"altname": "USD"}}}
+        ),
+        "/0/public/AssetPairs": json_answer({"error": [], "result": {"XXBTZUSD": market}}),
+        "/0/public/Time": json_answer({"error": [], "result": {"unixtime": NOW_MS // 1000}}),
+        "/0/public/OHLC": candles,
+    }
+
+
+def example() -> str:
+    """The repository's configuration with its example of an exchange through CCXT switched on."""
+    text = (PROJECT_ROOT / "config" / "starlistings.yaml").read_text()
+    return re.sub(r"^  # (kraken:|  \S.*)$", r"  \1", text, flags=re.MULTILINE)
+
+
+def test_the_configuration_s_example_works_as_it_stands() -> None:
+    pair = next(each for each in parse_starlistings(example()).pairs() if each.exchange == "kraken")
+    assert history_kinds(pair) == (SeriesKind.CANDLES,)
+    days = days_between(TODAY - timedelta(40), TUESDAY)
+
+    async def run(url: str) -> Any:
+        settings = Settings(_env_file=None, market="live", ccxt_url=url)
+        async with open_history(pair, settings, lambda: WEDNESDAY) as history:
+            wanted = HistoryPair(pair.exchange, pair.symbol, pair.coin, pair.quote, pair.market_type)
+            return await history.candles(wanted, HOUR, days)
+
+    with BadExchange(kraken_script()) as exchange:
+        got = asyncio.run(run(exchange.url))
+        asked = exchange.asked("/0/public/OHLC")
+    assert list(states(got).values()) == ["missing"] * 10 + ["degraded"] + ["available"] * 29
+    assert got.days[0].reason.startswith("kraken answers with rows from 2026-10-19 13:00 UTC on")
+    assert got.days[-1].rows["volume"].to_list() == [Decimal("12.34567891")] * 24
+    assert len(asked) == 2
+
+
+def test_an_exchange_that_ccxt_does_not_know_is_named_when_its_past_is_asked_for() -> None:
+    text = example().replace("ccxt_id: kraken", "ccxt_id: krakken")
+    pair = next(each for each in parse_starlistings(text).pairs() if each.exchange == "kraken")
+
+    async def run() -> None:
+        settings = Settings(_env_file=None, market="live", ccxt_url="http://127.0.0.1:1")
+        async with open_history(pair, settings) as history:
+            await history.candles(HistoryPair("kraken", "BTCUSD", "BTC", "USD", "spot"), HOUR, [MONDAY])
+
+    with pytest.raises(ConfigError, match=r"ccxt_id 'krakken': ccxt .* has no such exchange; it has kraken"):
+        asyncio.run(run())
 
 
 def test_its_limit_is_counted_with_whoever_asks_the_same_exchange() -> None:

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import polars as pl
 
-from market_platform.domain.clock import Clock, to_ms, utc_now
+from market_platform.domain.clock import Clock, day_start_ms, to_ms, utc_now
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import BadPayloadError, BadRequestError, ExchangeError, MarketPlatformError
 from market_platform.domain.events import Candle, Funding, OpenInterest
@@ -121,7 +121,7 @@ class CcxtHistory(NoHistory):
                         rows,
                         buckets_of(day, interval),
                         read.inputs(start, end),
-                        reason=self._why(rows, read.served_ms, "candle"),
+                        reason=self._why(day, rows, read.rows[0].open_ms if read.rows else read.served_ms, "candle"),
                         flags=flags if rows else (),
                     )
                 )
@@ -215,7 +215,11 @@ class CcxtHistory(NoHistory):
                 missing = tuple(each for each in absent if start <= each < end)
                 condition = condition_of(len(rows), len(missing))
                 flags = (*numbers.flags, *read.amounts.flags(self._config.ccxt_id)) if rows else ()
-                reason = "" if condition is Condition.AVAILABLE else self._why(rows, read.served_ms, noun)
+                reason = (
+                    ""
+                    if condition is Condition.AVAILABLE
+                    else self._why(day, rows, times[0] if times else read.served_ms, noun)
+                )
                 made.append(
                     HistoryDay(day, rows, len(rows), condition, missing, reason, read.inputs(start, end), flags)
                 )
@@ -255,9 +259,10 @@ class CcxtHistory(NoHistory):
             read.answers.append((cursor, read.until_ms, raw))
         return read
 
-    def _why(self, rows: Sequence[object], served_ms: int | None, noun: str) -> str:
-        if served_ms is not None:
-            return self._gone(served_ms)
+    def _why(self, day: date, rows: Sequence[object], first_ms: int | None, noun: str) -> str:
+        """Why a day is not whole; `first_ms` is the first row that came of the days asked for with it, or after them."""
+        if first_ms is not None and day_start_ms(day) < first_ms:
+            return self._gone(first_ms)
         whole = "for some of it" if rows else "of the day"
         return f"{self._config.ccxt_id} has no {noun} {whole}: nothing traded, it serves nothing so old, or it lost it"
 
