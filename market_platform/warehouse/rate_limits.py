@@ -104,6 +104,8 @@ class PostgresLedger:
             async with asyncio.timeout(self._timeout_s):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
+            if future.done() and not future.cancelled():
+                return future.result()  # it was our event loop that had no time
             self._step_away()
             return None
 
