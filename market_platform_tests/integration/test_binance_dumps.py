@@ -142,11 +142,15 @@ def test_a_wrong_month_is_made_of_days_that_say_so() -> None:
 
 def test_holes_are_missing_and_days_without_any_row_too() -> None:
     rows = hours(MARCH, days=31)
+    rows[49] = rows[49].replace(
+        f",{day_start_ms(MARCH) + 50 * HOUR_MS - 1},", f",{day_start_ms(MARCH) + 49 * HOUR_MS + 5},"
+    )
     kept = rows[:24] + rows[48:50] + rows[51:]
     with archive_of(month_of(MARCH, kept)) as archive:
         found = asked(archive, lambda dumps: dumps.candles(SPOT, HOUR, days_between(MARCH, date(2026, 3, 31))))
     first, empty, holed, *_ = found.days
     assert first.condition is Condition.AVAILABLE
+    assert (first.flags, holed.flags) == ((), ("1 candles do not end with their bucket, the first at 01:00",))
     assert (empty.condition, empty.count, len(empty.missing)) == (Condition.MISSING, 0, 24)
     assert (holed.condition, holed.count) == (Condition.DEGRADED, 23)
     assert holed.missing == (day_start_ms(holed.day) + 2 * HOUR_MS,)

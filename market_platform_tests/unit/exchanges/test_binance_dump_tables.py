@@ -50,6 +50,7 @@ def candles(rows: list[str], header: str | None = None) -> Candles:
 def test_candles_are_exact_whatever_the_unit_of_time_and_with_or_without_header(us: bool, header: str | None) -> None:
     found = candles(hours(us=us), header)
     assert found.flags == ()
+    assert not len(found.halted)
     assert found.frame.schema == CANDLE_SCHEMA
     assert found.frame.height == 24
     assert found.frame.row(0) == (
@@ -90,14 +91,12 @@ def test_identical_rows_are_taken_once_and_flagged() -> None:
     assert any("2 rows came twice" in flag for flag in found.flags)
 
 
-def test_a_candle_of_a_halt_is_kept_and_flagged() -> None:
+def test_a_candle_of_a_halt_is_kept_and_told() -> None:
     rows = hours()
     rows[5] = kline(START + 5 * HOUR_MS, close_time=str(START + 5 * HOUR_MS + 1000))
     found = candles(rows)
     assert found.frame.height == 24
-    assert found.flags == (
-        "BTCUSDT-1h-2026-03-10: 1 candles do not end with their bucket, the first at 2026-03-10 05:00",
-    )
+    assert found.halted.tolist() == [START + 5 * HOUR_MS]
 
 
 def test_a_candle_without_trades_is_a_candle() -> None:

@@ -62,7 +62,7 @@ def candle_days(
                 missing,
                 _none_at(source.file, f"{interval} candle", missing, len(due)),
                 (source.input(high - low),),
-                candles.flags,
+                (*_halted_on(start, candles), *candles.flags),
             )
         )
     return made
@@ -165,6 +165,13 @@ def reading_day(
         tuple(inputs),
         readings.flags,
     )
+
+
+def _halted_on(start: int, candles: Candles) -> list[str]:
+    halted = candles.halted[(candles.halted >= start) & (candles.halted < start + DAY_MS)]
+    if not len(halted):
+        return []
+    return [f"{len(halted)} candles do not end with their bucket, the first at {from_ms(int(halted[0])):%H:%M}"]
 
 
 def _condition(rows: int, missing: Collection[int]) -> Condition:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from market_platform.domain.candles import CANDLE_SCHEMA, PRICE_COLUMNS
-from market_platform.domain.clock import from_ms
 from market_platform.domain.intervals import Interval
+from market_platform.domain.ticks import Ints
 from market_platform.exchanges.binance.dumps.files import DumpFile
 from market_platform.exchanges.binance.dumps.tables import Table, milliseconds
 from market_platform.exchanges.binance.messages import LAST_MS
@@ -32,17 +32,21 @@ _WANTED = (*COLUMNS[:7], "count")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candles:
-    """A file's candles, sorted, each once; `flags` say what a person should know although they are all here."""
+    """A file's candles, sorted, each once.
+
+    `halted` are the open times (ms) of those that do not end with their bucket, which Binance has from days on which trading
+    was halted; `flags` say what else a person should know although all candles are here.
+    """
 
     frame: pl.DataFrame
+    halted: Ints
     flags: tuple[str, ...]
 
 
 def read_klines(csv: bytes, file: DumpFile, interval: Interval) -> Candles:
     """The candles of a file of an interval of a day or shorter.
 
-    Rows out of order are sorted and identical ones taken once, both flagged; so are candles whose own end is not that of
-    their bucket, which Binance has from days on which trading was halted.
+    Rows out of order are sorted and identical ones taken once, both flagged.
 
     Raises:
         BadPayloadError: naming the file and the row: a value is no number, a candle is outside the file's span or off the
@@ -69,13 +73,9 @@ def read_klines(csv: bytes, file: DumpFile, interval: Interval) -> Candles:
     _check(table, rows, file, interval)
     unit = pl.when(pl.col("open_time") > LAST_MS).then(pl.lit(1000, pl.Int64)).otherwise(pl.lit(1, pl.Int64))
     halted = rows.filter(pl.col("close_time") != pl.col("open_time") + unit * interval.ms - 1)
-    if halted.height:
-        first = from_ms(halted["time"][0])
-        flags.append(
-            f"{file.stem}: {halted.height} candles do not end with their bucket, the first at {first:%Y-%m-%d %H:%M}"
-        )
     frame = rows.select(CANDLE_SCHEMA.names()).cast({"time": pl.Datetime("ms")})
-    return Candles(frame.with_columns(pl.col("time").dt.replace_time_zone("UTC")), tuple(flags))
+    frame = frame.with_columns(pl.col("time").dt.replace_time_zone("UTC"))
+    return Candles(frame, halted["time"].to_numpy(), tuple(flags))
 
 
 def _check(table: Table, rows: pl.DataFrame, file: DumpFile, interval: Interval) -> None:
