@@ -46,8 +46,8 @@ def replay(
         curl 'http://127.0.0.1:8191/binance/spot/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=3'
 
     It misbehaves on demand, once or often: slow, 429, 418, 503, truncate, accepted_202_empty, empty_once, garbage,
-    wrong_types, hang, reset; files of Binance's archive: reissued, wrong_checksum, cut_zip; streams: refuse, drop, close_1006, cut, server_shutdown, half_open, ping_timeout, delay, and
-    of their messages duplicate, reorder, corrupt, hole:
+    wrong_types, hang, reset; files of Binance's archive: reissued, wrong_checksum, cut_zip; streams: refuse, drop,
+    close_1006, cut, server_shutdown, half_open, ping_timeout, delay, and of their messages duplicate, reorder, corrupt, hole:
 
         curl -X POST http://127.0.0.1:8191/_faults -d '{"match": "ticks/EUR-USD", "kind": "503", "times": 2}'
 
