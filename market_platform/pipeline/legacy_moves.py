@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -96,21 +96,22 @@ class Mover:
         """
         done: list[MovedDay] = []
         failures: dict[str, Exception] = {}
-        for pair, day, reading in self._read(days):
-            try:
-                moved = self._finish(pair, day, reading.result())
-            except (LakeUnavailableError, WarehouseUnavailableError):
-                raise
-            except MarketPlatformError as error:
-                failures[f"{pair.name} {day}"] = error
-                continue
-            done.append(moved)
-            on_day(moved)
+        with closing(self._read(days)) as reads:
+            for pair, day, reading in reads:
+                try:
+                    moved = self._finish(pair, day, reading.result())
+                except (LakeUnavailableError, WarehouseUnavailableError):
+                    raise
+                except MarketPlatformError as error:
+                    failures[f"{pair.name} {day}"] = error
+                    continue
+                done.append(moved)
+                on_day(moved)
         if failures:
             raise DayFailedError(_summary(failures, len(days)), failures=failures)
         return done
 
-    def _read(self, days: Sequence[tuple[PairRow, date]]) -> Iterator[tuple[PairRow, date, Future[_Read]]]:
+    def _read(self, days: Sequence[tuple[PairRow, date]]) -> Generator[tuple[PairRow, date, Future[_Read]]]:
         """Read days ahead of the one in work: Postgres and the parser have threads of their own."""
         waiting: deque[tuple[PairRow, date, Future[_Read]]] = deque()
         parser = ThreadPoolExecutor(1, "parse-ticks")

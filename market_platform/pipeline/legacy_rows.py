@@ -40,7 +40,7 @@ class LegacyRows:
 
     `rows` counts all rows, `duplicates` those equal to another to the microsecond, `truncated` those whose time was cut to
     milliseconds, `merged` those that became equal by that, `zeroed` those whose NULL volume became 0. `examples` names some
-    of the duplicates.
+    of the duplicates. `source_hash` is the SHA-256 of the ticks' exact content.
     """
 
     ticks: Ticks
@@ -50,11 +50,7 @@ class LegacyRows:
     merged: int
     zeroed: int
     examples: tuple[str, ...]
-
-    @property
-    def source_hash(self) -> str:
-        """SHA-256 of the exact content."""
-        return self.ticks.content_hash()
+    source_hash: str
 
 
 def parse_rows(text: bytes, what: str) -> pl.DataFrame:
@@ -116,7 +112,8 @@ def exact_rows(frame: pl.DataFrame, what: str, allow: Allowances) -> LegacyRows:
     merged = 0
     if len(finer):
         ticks, merged = ticks.sorted_unique()
-    return LegacyRows(ticks, frame.height, len(repeats), len(finer), merged, zeroed.height, examples)
+    counts = frame.height, len(repeats), len(finer), merged, zeroed.height
+    return LegacyRows(ticks, *counts, examples, ticks.content_hash())
 
 
 def at_price_scale(ticks: Ticks, scale: int | None) -> Ticks:

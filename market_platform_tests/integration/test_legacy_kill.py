@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -36,6 +37,10 @@ log = logging.getLogger(__name__)
 
 
 _MOVES = "SELECT count(*) FROM tick_moves WHERE state = ANY(%s)"
+_LOCKS = """
+SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+WHERE locktype = 'advisory' AND datname = current_database()
+"""
 _LOADED = """
 SELECT 1 + count(file.value) + max((state = 'indexing')::integer) FROM bulk_loads
 LEFT JOIN LATERAL jsonb_array_elements(progress -> 'files') AS file ON file ? 'rows' GROUP BY bulk_loads.id
@@ -46,6 +51,7 @@ class Commands:
     """Commands of `market-platform ticks`, each in a process of its own that can be killed."""
 
     def __init__(self, database_url: str, folder: Path) -> None:
+        self._database_url = database_url
         environment = {**os.environ, "DATABASE_URL": database_url, "MARKET_DATA_DIR": str(folder), "NO_COLOR": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "market_platform_tests.fixtures.killed_ticks"],
@@ -70,7 +76,17 @@ class Commands:
                 select.select([self._process.stdout], [], [], delay_s)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        return int(self._process.stdout.readline())
+        code = int(self._process.stdout.readline())
+        self._wait_for_its_session()
+        return code
+
+    def _wait_for_its_session(self) -> None:
+        """Postgres notices within a second that a session's process is gone; a busy machine may take longer."""
+        deadline = time.monotonic() + 60
+        with psycopg.connect(self._database_url, autocommit=True) as conn:
+            while conn.execute(_LOCKS).fetchone() != (0,):
+                assert time.monotonic() < deadline, "the killed command's session lives on"
+                time.sleep(0.02)
 
     def close(self) -> None:
         """End."""
