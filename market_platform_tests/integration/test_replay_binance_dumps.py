@@ -22,12 +22,14 @@ from market_platform.domain.candles import CANDLE_SCHEMA
 from market_platform.domain.clock import day_start_ms, days_between
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import BadPayloadError, NotPublishedError
+from market_platform.domain.events import Funding, OpenInterest
 from market_platform.domain.history import HistoryPair
 from market_platform.domain.intervals import MINUTE_MS, parse_interval
 from market_platform.domain.live import LivePair
 from market_platform.exchanges.binance.config import BinanceConfig
 from market_platform.exchanges.binance.dumps.client import BinanceDumps
 from market_platform.exchanges.binance.dumps.config import DumpsConfig
+from market_platform.exchanges.binance.history import BinanceHistory
 from market_platform.exchanges.binance.rest import BinanceRest
 from market_platform.replay.live.binance.contracts import Contract
 from market_platform.replay.live.clock import ExchangeClock
@@ -188,6 +190,24 @@ def test_open_interest_is_that_of_the_moment_under_both_labels(replay: RunningRe
         for each in found.rows[:3]:
             assert each.time_ms is not None
             assert each.open_interest == Decimal(contract.open_interest(each.time_ms // 1000))
+
+
+def test_funding_and_open_interest_are_those_of_rest(replay: RunningReplay) -> None:
+    day = date(2026, 11, 10)
+    config = BinanceConfig(usdm_rest=replay.live_url("binance_usdm_rest"))
+
+    async def rest() -> tuple[list[OpenInterest], list[Funding]]:
+        async with BinanceHistory(config, replay.world.clock.now) as history:
+            interest, funding = await history.open_interest(PERPS, [day]), await history.funding(PERPS, [DAY])
+        return [*interest.days[0].rows], [*funding.days[0].rows]
+
+    interest, funding = asyncio.run(rest())
+    (readings,) = dumps(replay, lambda client: client.open_interest(PERPS, [day])).days
+    assert [*readings.rows] == interest
+    (rates,) = dumps(replay, lambda client: client.funding(PERPS, [DAY])).days
+    assert [(each.time_ms, each.funding_rate) for each in rates.rows] == [
+        (each.time_ms, each.funding_rate) for each in funding
+    ]
 
 
 def test_funding_is_what_was_charged(replay: RunningReplay) -> None:

@@ -12,7 +12,7 @@ import polars as pl
 
 from market_platform.domain.clock import day_start_ms, from_ms
 from market_platform.replay.live.binance.contracts import FUNDING_MS, Contract
-from market_platform.replay.live.binance.texts import SPOT_PLACES, decimal
+from market_platform.replay.live.binance.texts import SPOT_PLACES
 from market_platform.replay.live.binance_dumps.bars import Bars
 from market_platform.replay.live.markets import Market
 from market_platform.replay.live.noise import Ints
@@ -87,16 +87,14 @@ def funding(tape: Tape, day: date) -> str:
 
 def metrics(tape: Tape, day: date) -> str:
     """The readings from the first five minutes of a day to its end. The ratios, which nobody here reads, are sometimes blank."""
-    contract, start, market = Contract(tape), day_start_ms(day), tape.market
+    contract, start = Contract(tape), day_start_ms(day)
     early = STEP_MS if day >= LABELLED_BY_START else 0
     lines: list[str] = []
     for taken in range(start + STEP_MS, start + DAY_MS + 1, STEP_MS):
-        interest, price = contract.open_interest(taken // 1000), contract.mark_price(taken // 1000)
-        scale = market.lot_scale + SPOT_PLACES
-        value = decimal(int(interest.replace(".", "")) * int(price.replace(".", "")), scale, scale)
+        interest, value = contract.open_interest(taken // 1000), contract.open_interest_value(taken // 1000)
         ratio = "" if taken // STEP_MS % 40 == 0 else "1.00000000"
         label = f"{from_ms(taken - early):%Y-%m-%d %H:%M:%S}"
-        lines.append(f"{label},{market.symbol},{interest},{value},{ratio},{ratio},1.00000000,1.00000000\n")
+        lines.append(f"{label},{tape.market.symbol},{interest},{value},{ratio},{ratio},1.00000000,1.00000000\n")
     return "".join(lines)
 
 
