@@ -21,11 +21,12 @@ from market_platform.defs.names import PAIR_TAG, TRIGGER_TAG
 from market_platform.defs.partitions import range_tags
 from market_platform.defs.plan import Target
 from market_platform.defs.policies import Policies
-from market_platform.embedded.postgres import find_database_url
+from market_platform.domain.databases import Database
+from market_platform.embedded.databases import find_database_url
 from market_platform.embedded.services import child_environment
 from market_platform.pipeline.platform import Platform
 from market_platform.settings import PROJECT_ROOT, Settings
-from market_platform.starlistings import load_starlistings
+from market_platform.starlistings import configured_pairs
 from market_platform.warehouse.migrations import require_current_schema
 
 _RETRY_DELAY_S = 2.0
@@ -41,7 +42,10 @@ class Outcome:
 
 
 def run_directly(
-    settings: Settings, targets: Mapping[str, Sequence[Target]], on_message: Callable[[str], None]
+    settings: Settings,
+    targets: Mapping[str, Sequence[Target]],
+    on_message: Callable[[str], None],
+    database: Database = "realtime",
 ) -> Iterator[Outcome]:
     """Materialise the targets pair by pair, `backfill_days_per_run` days a run; `on_message` hears what assets log.
 
@@ -51,14 +55,16 @@ def run_directly(
         LakeError: the lake can't be written; said before days are fetched for nothing.
     """
     accept_beta()
-    url = find_database_url(settings)
+    url = find_database_url(settings)  # Dagster's own tables are in the realtime database, whichever is written to
     require_current_schema(url)
+    if database != "realtime":
+        require_current_schema(find_database_url(settings, database))
     platform = Platform.from_settings(settings, url)
     platform.close()
     platform.lake.check_writable()
     os.environ.update(child_environment(settings, url))
     definitions = build_defs(
-        load_starlistings(settings.starlistings_file).pairs(),
+        configured_pairs(settings),
         settings,
         policies=Policies.standard(settings.backfill_days_per_run, retry_delay_s=_RETRY_DELAY_S),
         loggers={"console": _messages_only(on_message)},

@@ -6,27 +6,17 @@ end whose other days are there already. A period that lacks days would only beco
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from market_platform.defs.names import (
-    HISTORY_STARTS,
-    TICKS,
-    asset_path,
-    candle_layer,
-    day_layers,
-    has_history,
-    period_intervals,
-)
+from market_platform.defs.choices import candle_asset_layer, day_asset_layers, period_asset_intervals
+from market_platform.defs.names import HISTORY_STARTS, asset_path
 from market_platform.domain.clock import days_between
 from market_platform.domain.errors import BadRequestError
-from market_platform.domain.intervals import INTERVALS, Interval, bucket_end, bucket_start
+from market_platform.domain.intervals import Interval, bucket_end, bucket_start
 from market_platform.domain.pairs import TradingPair
-
-CANDLES = "candles"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,58 +32,6 @@ class Target:
     def name(self) -> str:
         """The asset as people write it."""
         return "/".join(self.path)
-
-
-def choose_pairs(pairs: Sequence[TradingPair], names: Sequence[str]) -> list[TradingPair]:
-    """The pairs that people mean by `dukascopy/EURUSD`, `EURUSD`, `eur/usd` or `all`, in the order given.
-
-    Pairs without a history of ticks are none of them.
-
-    Raises:
-        BadRequestError: for a name that is no configured pair, with the nearest ones, that several exchanges have, or whose
-            pair is streamed and can't be backfilled.
-    """
-    streamed = [pair for pair in pairs if not has_history(pair)]
-    pairs = [pair for pair in pairs if has_history(pair)]
-    if "all" in names:
-        return list(pairs)
-    chosen: dict[str, TradingPair] = {}
-    for name in names:
-        found = _pairs_called(pairs, name)
-        if len(found) > 1:
-            choices = ", ".join(pair.name for pair in found)
-            raise BadRequestError(f"{name!r} is ambiguous: {choices}", code="symbol_not_found")
-        if not found and (live := _pairs_called(streamed, name)):
-            raise BadRequestError(
-                f"{live[0].name} is streamed; it has no history to backfill. `market-platform gaps --pair {live[0].name}` shows "
-                "what the stream missed and repairs it",
-                code="symbol_not_found",
-            )
-        if not found:
-            raise BadRequestError(f"{name!r} is not a configured pair{_nearest(pairs, name)}", code="symbol_not_found")
-        chosen[found[0].name] = found[0]
-    return list(chosen.values())
-
-
-def choose_layers(pair: TradingPair, names: Sequence[str]) -> list[str]:
-    """The pair's layers meant by `ticks`, `candles` (every interval), an interval (`5m`) or a layer (`candles_5m`).
-
-    Raises:
-        BadRequestError: for anything else, naming what there is.
-    """
-    all_layers = [*day_layers(pair), *(candle_layer(each) for each in period_intervals(pair))]
-    chosen: set[str] = set()
-    for name in names:
-        if name == CANDLES:
-            chosen.update(layer for layer in all_layers if layer != TICKS)
-        elif name in all_layers:
-            chosen.add(name)
-        elif f"candles_{name}" in all_layers:
-            chosen.add(f"candles_{name}")
-        else:
-            known = ", ".join([TICKS, CANDLES, *(each.name for each in INTERVALS if each in pair.intervals)])
-            raise BadRequestError(f"{pair.name} has no layer {name!r}; choose from {known}", code="invalid_layer")
-    return [layer for layer in all_layers if layer in chosen]
 
 
 def check_range(first: date, last: date, today: date) -> None:
@@ -127,13 +65,14 @@ def plan_targets(
     targets = [
         Target(tuple(asset_path(pair, layer)), first, last, (last - first).days + 1)
         for layer in layers
-        if layer in day_layers(pair)
+        if layer in day_asset_layers(pair)
     ]
-    for interval in period_intervals(pair):
-        if candle_layer(interval) in layers:
+    for interval in period_asset_intervals(pair):
+        layer = candle_asset_layer(pair, interval)
+        if layer in layers:
             starts = periods_completed(interval, first, last, today, known_days)
             if starts:
-                path = tuple(asset_path(pair, candle_layer(interval)))
+                path = tuple(asset_path(pair, layer))
                 targets.append(Target(path, starts[0], starts[-1], len(starts)))
     return targets
 
@@ -169,22 +108,6 @@ def split(targets: Mapping[str, Sequence[Target]], first: date, last: date) -> l
 
 
 _FEW_DAYS = 3
-
-
-def _pairs_called(pairs: Sequence[TradingPair], name: str) -> list[TradingPair]:
-    exchange, _, symbol = name.rpartition("/")
-    exact = [pair for pair in pairs if pair.exchange == exchange.lower() and pair.symbol == symbol.upper()]
-    squeezed = "".join(letter for letter in name.upper() if letter not in "/_- ")
-    return exact or [pair for pair in pairs if pair.symbol == squeezed]
-
-
-def _nearest(pairs: Sequence[TradingPair], name: str) -> str:
-    by_symbol = {pair.symbol: pair.name for pair in pairs}
-    symbol = name.rpartition("/")[2].upper()
-    close = [symbol] if symbol in by_symbol else difflib.get_close_matches(symbol, by_symbol, n=3, cutoff=0.6)
-    if close:
-        return "; did you mean " + " or ".join(by_symbol[each] for each in close) + "?"
-    return "; configured are " + ", ".join(pair.name for pair in pairs) + " (config/starlistings.yaml)"
 
 
 def _midnight(day: date) -> int:

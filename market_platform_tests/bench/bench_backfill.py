@@ -21,7 +21,8 @@ import dagster as dg
 import httpx
 
 from market_platform.commands.dagster_api import DagsterApi
-from market_platform.defs.plan import choose_layers, plan_targets
+from market_platform.defs.choices import choose_layers
+from market_platform.defs.plan import plan_targets
 from market_platform.domain.clock import utc_now
 from market_platform.domain.pairs import TradingPair
 from market_platform.embedded.services import child_environment, stack_services

@@ -195,10 +195,22 @@ DAYS = ("--from", "2024-03-04", "--to", "2024-03-05")
 USAGE: dict[str, tuple[tuple[str, ...], str]] = {
     "a misspelt pair": (("EURUDS", *DAYS), "'EURUDS' is not a configured pair; did you mean dukascopy/EURUSD"),
     "another exchange's": (("nowhere/EURUSD", *DAYS), "did you mean dukascopy/EURUSD?"),
-    "a streamed pair": (("oanda/EURUSD", *DAYS), "oanda/EURUSD is streamed; it has no history to backfill"),
+    "ticks where there are none": (("oanda/EURUSD", *DAYS, "--layers", "ticks"), "oanda/EURUSD has no layer 'ticks'"),
+    "a pair twice said": (("EURUSD", "--coin", "EUR", *DAYS), "not both"),
+    "no such coin": (
+        ("--exchange", "binance", "--coin", "XRP", *DAYS),
+        "--exchange binance --coin XRP is no configured pair",
+    ),
+    "two ranges": (("EURUSD", *DAYS, "--days", "3"), "give --days, or --from and --to, not both"),
+    "two kinds of layers": (("EURUSD", *DAYS, "--layers", "1m", "--intervals", "1m"), "not both"),
+    "a series nobody has": (
+        ("binance/BTCUSDT.P", *DAYS, "--with", "gossip"),
+        "choose from funding, oi, trades, actions",
+    ),
+    "no such database": (("EURUSD", *DAYS, "--database", "other"), "'other' is not one of"),
     "nothing like a pair": (("QQQQQQ", *DAYS), "is not a configured pair; configured are dukascopy/EURUSD, "),
-    "no pair": (DAYS, "Missing argument 'PAIR...'"),
-    "no day": (("EURUSD",), "Missing option '--from'"),
+    "no pair": (DAYS, "name pairs (binance/BTCUSDT), or say which by --exchange"),
+    "no day": (("EURUSD",), "say which days: --from 2024-03-04 --to 2024-03-08"),
     "reversed": (
         ("EURUSD", "--from", "2024-03-05", "--to", "2024-03-04"),
         "--to 2024-03-04 is before --from 2024-03-05",

@@ -7,21 +7,14 @@ from datetime import date, timedelta
 
 import pytest
 
+from market_platform.defs.choices import Wanted, choose_layers, choose_pairs, find_pairs, usual_layers
 from market_platform.defs.direct import runs_of
-from market_platform.defs.plan import (
-    Target,
-    check_range,
-    choose_layers,
-    choose_pairs,
-    periods_completed,
-    plan_targets,
-    split,
-)
+from market_platform.defs.plan import Target, check_range, periods_completed, plan_targets, split
 from market_platform.domain.clock import days_between
 from market_platform.domain.errors import BadRequestError
 from market_platform.domain.intervals import parse_interval
 from market_platform.domain.pairs import TradingPair
-from market_platform_tests.unit.defs.conftest import EURUSD
+from market_platform_tests.unit.defs.conftest import BTCUSDT, EURUSD, PERPETUAL
 
 TODAY = date(2024, 4, 10)
 WEEK, MONTH = parse_interval("1w"), parse_interval("1M")
@@ -56,13 +49,73 @@ def test_a_symbol_of_two_exchanges_is_asked_back(pairs: list[TradingPair], monke
         choose_pairs([*pairs, replace(EURUSD, exchange="other")], ["EURUSD"])
 
 
-def test_streamed_pairs_are_not_backfilled_and_the_message_says_what_to_do_instead(pairs: list[TradingPair]) -> None:
-    live = [replace(EURUSD, exchange="oanda"), replace(EURUSD, exchange="binance", coin="BTC", symbol="BTCUSDT.P")]
-    assert choose_pairs([*live, *pairs], ["all"]) == pairs
-    assert choose_pairs([*live, *pairs], ["EURUSD"]) == pairs[:1]
-    for name in ("oanda/EURUSD", "BTCUSDT.P"):
-        with pytest.raises(BadRequestError, match=r"is streamed; it has no history to backfill.*market-platform gaps"):
-            choose_pairs([*live, *pairs], [name])
+def test_pairs_without_ticks_are_chosen_by_name_and_ticks_come_first(pairs: list[TradingPair]) -> None:
+    oanda = replace(EURUSD, exchange="oanda")
+    assert choose_pairs([oanda, PERPETUAL, *pairs], ["all"]) == pairs
+    assert choose_pairs([oanda, PERPETUAL, *pairs], ["EURUSD"]) == pairs[:1]
+    assert choose_pairs([oanda, PERPETUAL, *pairs], ["oanda/EURUSD", "btcusdt.p"]) == [oanda, PERPETUAL]
+
+
+def test_a_pair_without_any_past_is_told_what_to_do_instead(pairs: list[TradingPair]) -> None:
+    spot = replace(BTCUSDT, exchange="hyperliquid")
+    with pytest.raises(BadRequestError, match=r"has no history to backfill.*market-platform gaps"):
+        choose_pairs([spot, *pairs], ["hyperliquid/BTCUSDT"])
+    with pytest.raises(BadRequestError, match=r"has no history to backfill.*market-platform gaps"):
+        find_pairs([spot, *pairs], Wanted(exchange="hyperliquid"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (Wanted(exchange="binance"), ["binance/BTCUSDT", "binance/BTCUSDT.P", "binance/ETHUSDT"]),
+        (Wanted(exchange="Binance", coin="btc", quote="USDT", market_type="perps"), ["binance/BTCUSDT.P"]),
+        (Wanted(coin="BTC,ETH", market_type="spot"), ["binance/BTCUSDT", "binance/ETHUSDT"]),
+        (Wanted(coin="eur"), ["dukascopy/EURUSD"]),
+    ],
+)
+def test_pairs_may_be_said_by_options(wanted: Wanted, names: list[str]) -> None:
+    ether = replace(BTCUSDT, coin="ETH", symbol="ETHUSDT")
+    assert [pair.name for pair in find_pairs([EURUSD, BTCUSDT, PERPETUAL, ether], wanted)] == names
+
+
+def test_options_that_mean_no_pair_are_answered_with_what_there_is() -> None:
+    with pytest.raises(
+        BadRequestError, match=r"--exchange binance --coin DOGE is no .* binance BTC/USDT spot, binance"
+    ):
+        find_pairs([EURUSD, BTCUSDT, PERPETUAL], Wanted(exchange="binance", coin="DOGE"))
+    with pytest.raises(BadRequestError, match=r"configured are dukascopy EUR/USD spot"):
+        find_pairs([EURUSD], Wanted(exchange="kraken"))
+
+
+def test_layers_of_a_past_are_the_exchange_s_own() -> None:
+    assert usual_layers(EURUSD) == ["ticks", "candles"]
+    assert choose_layers(PERPETUAL, usual_layers(PERPETUAL)) == [
+        f"history_candles_{name}" for name in ("1m", "1h", "1d")
+    ]
+    assert choose_layers(PERPETUAL, ["oi", "1h", "funding", "candles_1m", "history_trades"]) == [
+        "history_candles_1m",
+        "history_candles_1h",
+        "history_funding_rates",
+        "history_open_interest",
+        "history_trades",
+    ]
+    assert choose_layers(BTCUSDT, ["candles"])[-1] == "history_candles_1M"
+    with pytest.raises(BadRequestError, match="has no layer 'funding'; choose from trades, candles, 1m, 5m"):
+        choose_layers(BTCUSDT, ["funding"])
+    with pytest.raises(BadRequestError, match="has no layer 'ticks'"):
+        choose_layers(BTCUSDT, ["ticks"])
+
+
+def test_a_past_is_planned_by_days_and_the_periods_they_complete() -> None:
+    first, last = date(2024, 3, 1), date(2024, 3, 31)
+    training = replace(BTCUSDT, database="training")
+    targets = plan_targets(training, choose_layers(training, ["1h", "1w", "1M"]), first, last, TODAY)
+    assert [target.name for target in targets] == [
+        "training/binance/BTCUSDT/history_candles_1h",
+        "training/binance/BTCUSDT/history_candles_1w",
+        "training/binance/BTCUSDT/history_candles_1M",
+    ]
+    assert [target.partitions for target in targets] == [31, 4, 1]
 
 
 def test_layers_may_be_groups_intervals_or_names() -> None:
