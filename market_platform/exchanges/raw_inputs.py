@@ -1,15 +1,20 @@
 """Raw answers by hash: what a day of history was made of, so that an exchange that changes its past is noticed.
 
 Belongs here: naming and hashing answers. Does not: what an answer means.
+
+An answer that holds more than was asked for (the newest candles, say) is another one each time though nothing of the days
+has changed; of such an answer the rows that count are hashed, not its bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from typing import TypeVar
 from urllib.parse import urlencode
+
+import msgspec
 
 from market_platform.domain.history import RawInput
 from market_platform.exchanges.json_rest import RestRequest
@@ -20,6 +25,11 @@ Rows = TypeVar("Rows", bound=Sized)
 def hashed_input(name: str, body: bytes, rows: int) -> RawInput:
     """The input that an answer is."""
     return RawInput(name, hashlib.sha256(body).hexdigest(), len(body), rows)
+
+
+def hashed_rows(name: str, rows: Sequence[msgspec.Struct]) -> RawInput:
+    """The input that the rows of an answer are which count."""
+    return hashed_input(name, msgspec.json.encode(rows), len(rows))
 
 
 def request_name(request: RestRequest) -> str:

@@ -547,6 +547,7 @@ def test_the_configuration_s_example_works_as_it_stands() -> None:
     assert got.days[0].reason.startswith("kraken answers with rows from 2026-10-19 13:00 UTC on")
     assert got.days[-1].rows["volume"].to_list() == [Decimal("12.34567891")] * 24
     assert len(asked) == 2
+    assert got.days[-1].inputs[0].name.startswith("kraken /0/public/OHLC?pair=XXBTZUSD&interval=60&since=")
 
 
 def test_an_exchange_that_ccxt_does_not_know_is_named_when_its_past_is_asked_for() -> None:

@@ -265,6 +265,16 @@ def test_friday_s_end_is_no_early_end() -> None:
     assert got.days[0].count == 22
 
 
+def test_what_came_after_a_day_is_no_part_of_its_inputs() -> None:
+    versions = set()
+    for later in (timedelta(0), timedelta(3)):
+        now = datetime(2026, 11, 14, 12, tzinfo=UTC) + later
+        server = Oanda()
+        server.now_ms = to_ms(now)
+        versions.add(candles_of(server, HOUR, [FRIDAY], now).days[0].input_version)
+    assert len(versions) == 1
+
+
 def test_a_day_is_over_when_oanda_says_so_not_our_clock() -> None:
     server = Oanda()
     server.now_ms = day_start_ms(DAYS[1]) + DAY_MS - 90_000

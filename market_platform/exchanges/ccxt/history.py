@@ -41,6 +41,7 @@ from market_platform.exchanges.day_rows import (
     told,
 )
 from market_platform.exchanges.history import NoHistory
+from market_platform.exchanges.raw_inputs import hashed_rows
 
 INTEREST_MS = 5 * MINUTE_MS
 _FUNDING_DAYS = 30
@@ -239,7 +240,8 @@ class CcxtHistory(NoHistory):
                 limit = -(-(last_ms - cursor) // series.step_ms)
             amounts = Amounts()
             page = partial(checked_page, series, cursor, end_ms, f"{named} from {told(cursor)}", amounts)
-            arguments = (numbers.symbol, *series.before, cursor, limit, client.until(series.method, last_ms))
+            until = client.until(series.method, last_ms)
+            arguments = (numbers.symbol, *series.before, cursor, limit, until)
             try:
                 (rows, served_ms), raw = await client.ask(
                     f"{series.what} from {told(cursor)}", series.method, page, *arguments
@@ -256,7 +258,7 @@ class CcxtHistory(NoHistory):
                 read.served_ms, read.until_ms = None if read.rows else served_ms, end_ms
             else:
                 read.until_ms = last_ms
-            read.answers.append((cursor, read.until_ms, raw))
+            read.answers.append((cursor, read.until_ms, raw if until else hashed_rows(raw.name, rows)))
         return read
 
     def _why(self, day: date, rows: Sequence[object], first_ms: int | None, noun: str) -> str:

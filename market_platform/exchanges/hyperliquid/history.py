@@ -133,8 +133,11 @@ class HyperliquidHistory(NoHistory):
                 made += [_gone(day, interval, edge) for day in block if day not in asked]
             if not asked:
                 continue
-            read = await self._candles_of(coin, interval, *span_of(asked))
-            if edge is None and (not read.rows or read.rows[0].open_ms > span_of(asked)[0]) and read.error is None:
+            start, end = span_of(asked)
+            if edge is not None:  # so that an answer which the edge has cut is no answer to the whole day's question
+                start = max(start, edge.first_ms or start)
+            read = await self._candles_of(coin, interval, start, end)
+            if edge is None and (not read.rows or read.rows[0].open_ms > start) and read.error is None:
                 edge = await self._edge(coin, interval, settled_ms)
             for day in asked:
                 _, end = span_of([day])

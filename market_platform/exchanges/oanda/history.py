@@ -55,7 +55,7 @@ from market_platform.exchanges.oanda.config import OandaConfig
 from market_platform.exchanges.oanda.dialect import OandaDialect
 from market_platform.exchanges.oanda.exchange import json_rest
 from market_platform.exchanges.oanda.rest import PAGE_CANDLES, NotYetError, candles_parser, candles_request
-from market_platform.exchanges.raw_inputs import hashed_input, request_name
+from market_platform.exchanges.raw_inputs import hashed_rows, request_name
 
 HOUR_MS = 3_600_000
 _CURRENCIES = frozenset(
@@ -139,19 +139,15 @@ class OandaHistory(NoHistory):
         while read.until_ms < end_ms:
             cursor = read.until_ms
             request = candles_request(instrument, interval, cursor, end_ms)
-            name = request_name(request)
 
-            def page(
-                body: bytes, cursor: int = cursor, name: str = name
-            ) -> tuple[list[Candle], list[int], int, RawInput]:
+            def page(body: bytes, cursor: int = cursor) -> tuple[list[Candle], list[int]]:
                 complete, forming = parse(body)
                 opens = [each.open_ms for each in complete] + forming
                 page_within(opens, cursor, max(end_ms, *opens, cursor) + 1, what)
-                newest = max(opens, default=0)
-                return complete, forming, newest, hashed_input(name, body, len(complete))
+                return complete, forming
 
             try:
-                complete, forming, newest, raw = await self._json.ask(request, page, self._json.deadline())
+                complete, forming = await self._json.ask(request, page, self._json.deadline())
             except NotYetError:
                 read.until_ms = end_ms
                 break
@@ -161,11 +157,13 @@ class OandaHistory(NoHistory):
                 read.error = error
                 break
             fresh = [each for each in complete if each.open_ms >= cursor]
-            read.rows += [each for each in fresh if each.open_ms < end_ms]
+            inside = [each for each in fresh if each.open_ms < end_ms]
+            read.rows += inside
             read.forming += forming
-            read.newest_ms = max(read.newest_ms, newest)
+            read.newest_ms = max([read.newest_ms, *forming, *(each.open_ms for each in complete)])
             read.until_ms = end_ms if forming or not fresh else fresh[-1].end_ms
-            read.answers.append((cursor, read.until_ms, raw))
+            if inside or not read.answers:  # that nothing came yet after the last row says nothing of the days
+                read.answers.append((cursor, read.until_ms, hashed_rows(request_name(request), inside)))
         return read
 
     def _doubt(self, read: _Read, end_ms: int, hours: SessionCalendar, what: str) -> None:
