@@ -6,6 +6,7 @@ Belongs here: what two exchanges share. Does not: any exchange's paths, bodies o
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -36,22 +37,59 @@ def honest_user_agent() -> str:
         return "market-platform (market data)"
 
 
+def seconds_of(header: str | None) -> float | None:
+    """A Retry-After in seconds; None for one that is missing or a date, which no exchange sends."""
+    try:
+        return None if header is None else max(0.0, float(header))
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """A limit of its own that some path has: so many requests in so many seconds."""
+
+    requests: float
+    window_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class RestRequest:
-    """One thing to ask for: `weight` of the exchange's limit that it costs, `what` names it in messages."""
+    """One thing to ask for: `weight` of the exchange's limit that it costs, `what` names it in messages.
+
+    `root` is what `path` is below when not below the exchange's base URL, `allowance` the limit that is counted instead of the
+    weight.
+    """
 
     what: str
     path: str
     weight: float = 1.0
     method: str = "GET"
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str | int] = field(default_factory=dict)
     body: object = None
+    root: str = ""
+    allowance: Allowance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """What an exchange says besides its answers, for one that says more than the usual.
+
+    `bans` are statuses besides 429 that want a pause, of all paths. `said` makes words of a refusal's body, `retry_after`
+    seconds of the header, and `count` hears what the exchange itself has counted.
+    """
+
+    bans: frozenset[int] = frozenset()
+    said: Callable[[bytes], str] = field(default=lambda _: "")
+    retry_after: Callable[[str | None], float | None] = seconds_of
+    count: Callable[[httpx.Headers, WeightBudget], None] = field(default=lambda _headers, _budget: None)
 
 
 class JsonRest:
     """Requests to one host, in one event loop, which together weigh no more than `weight` in any `window_s` seconds.
 
-    `refusal` makes an error of a 4xx and its body, or None. `budget_s` bounds one call altogether.
+    `refusal` makes an error of a 4xx and its body, or None. `budget_s` bounds one call altogether; a pause that would take one
+    request beyond `longest_wait_s` is left to the caller.
     """
 
     def __init__(
@@ -65,6 +103,9 @@ class JsonRest:
         budget_s: float,
         attempts: int,
         refusal: Callable[[int, bytes, str], MarketPlatformError | None],
+        manners: Manners | None = None,
+        longest_wait_s: float = math.inf,
+        most_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         self._base = base_url.rstrip("/")
         self._weight = weight
@@ -73,6 +114,9 @@ class JsonRest:
         self._budget_s = budget_s
         self._attempts = attempts
         self._refusal = refusal
+        self._manners = manners or Manners()
+        self._longest_wait_s = longest_wait_s
+        self._most_bytes = most_bytes
         self._client = httpx.AsyncClient(
             headers=dict(headers),
             timeout=timeout_s,
@@ -108,7 +152,8 @@ class JsonRest:
 
         try:
             async with asyncio.timeout_at(deadline):
-                return await retrying(once, what=request.what, attempts=self._attempts, deadline=deadline)
+                patience = min(deadline, asyncio.get_running_loop().time() + self._longest_wait_s)
+                return await retrying(once, what=request.what, attempts=self._attempts, deadline=patience)
         except TimeoutError:
             raise ExchangeUnavailableError(
                 f"{request.what}: no answer within {self._budget_s:g} s, waiting for the exchange's limit included"
@@ -119,16 +164,26 @@ class JsonRest:
         """Looked up for each request: it belongs to the running event loop, not to us."""
         return shared_budget(self._base, self._weight, self._window_s)
 
+    async def _turn(self, request: RestRequest, url: str) -> WeightBudget:
+        """Wait until the request may be sent; returns the limit that it counts towards."""
+        if request.allowance is None:
+            await self._budget.take(request.weight, request.what)
+            return self._budget
+        await self._budget.take(0, request.what)  # nothing but its pauses: a ban is of all paths
+        own = shared_budget(url, request.allowance.requests, request.allowance.window_s)
+        await own.take(1, request.what)
+        return own
+
     async def _once(self, request: RestRequest) -> tuple[bytes, bool]:
         """The body of a good answer, and whether it is known where it ends."""
-        await self._budget.take(request.weight, request.what)
-        url = f"{self._base}{request.path}"
+        url = f"{request.root or self._base}{request.path}"
+        budget = await self._turn(request, url)
         try:
             async with (
                 asyncio.timeout(self._timeout_s),
                 self._client.stream(request.method, url, params=request.params or None, json=request.body) as response,
             ):
-                body = await read_body(response, request.what, MAX_BODY_BYTES)
+                body = await read_body(response, request.what, self._most_bytes)
         except (TimeoutError, httpx.TimeoutException):
             raise ExchangeUnavailableError(
                 f"{request.what}: no answer within {self._timeout_s:g} s from {url}"
@@ -141,26 +196,20 @@ class JsonRest:
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ExchangeUnavailableError(f"{request.what}: {str(error) or type(error).__name__} ({url})") from error
+        self._manners.count(response.headers, self._budget)
         if response.status_code != 200:
-            self._refuse(response, body, request.what)
+            self._refuse(response, body, request.what, budget)
         return body, "content-length" in response.headers or "transfer-encoding" in response.headers
 
-    def _refuse(self, response: httpx.Response, body: bytes, what: str) -> None:
+    def _refuse(self, response: httpx.Response, body: bytes, what: str, budget: WeightBudget) -> None:
         """Raise what an answer other than 200 means."""
-        status = response.status_code
-        if status == 429:
-            pause = _seconds(response.headers.get("retry-after"))
+        status, manners = response.status_code, self._manners
+        told = f"{what}: HTTP {status} from {self._base}{manners.said(body)}"
+        if status == 429 or status in manners.bans:
+            pause = manners.retry_after(response.headers.get("retry-after"))
             if pause is not None:
-                self._budget.pause(pause)
-            told = "without saying for how long" if pause is None else f"for {pause:g} s"
-            raise RateLimitedError(f"{what}: HTTP 429, {self._base} wants a pause {told}", retry_after=pause)
+                (budget if status == 429 else self._budget).pause(pause)
+            wish = "without saying for how long" if pause is None else f"for {pause:g} s"
+            raise RateLimitedError(f"{told}; it wants a pause {wish}", retry_after=pause)
         known = self._refusal(status, body, what) if 400 <= status < 500 else None
-        raise known or ExchangeUnavailableError(f"{what}: HTTP {status} from {response.url.path} is not an answer")
-
-
-def _seconds(header: str | None) -> float | None:
-    """A Retry-After in seconds; None for one that is missing or a date, which neither exchange sends."""
-    try:
-        return None if header is None else max(0.0, float(header))
-    except ValueError:
-        return None
+        raise known or ExchangeUnavailableError(f"{told} is not an answer")

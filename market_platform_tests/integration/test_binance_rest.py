@@ -418,7 +418,7 @@ def test_no_server_at_all() -> None:
         async with BinanceRest(BinanceConfig(spot_rest="http://127.0.0.1:9", attempts=1)) as rest:
             await rest.last_trade_id(SPOT)
 
-    with pytest.raises(ExchangeUnavailableError, match="check the network"):
+    with pytest.raises(ExchangeUnavailableError, match="start the replay exchange"):
         asyncio.run(run())
 
 

@@ -33,7 +33,8 @@ from market_platform.exchanges.binance.history_days import (
 )
 from market_platform.exchanges.binance.history_pages import INTEREST_MS, Window, funding_page, open_interest_page
 from market_platform.exchanges.binance.history_rest import HistoryRest, market_of, wire_symbol
-from market_platform.exchanges.binance.transport import Allowance, Question
+from market_platform.exchanges.binance.transport import Question
+from market_platform.exchanges.json_rest import Allowance
 
 Row = TypeVar("Row", Funding, OpenInterest)
 

@@ -1,30 +1,24 @@
-"""Binance's REST side as requests: within the weight it allows, retried, failures typed, answers decoded.
+"""Binance's REST side as requests: within the weight it allows, failures typed, its own words about limits understood.
 
-Belongs here: HTTP, limits, refusals. Does not: pages, and what an answer means (rest).
+Belongs here: limits and refusals. Does not: HTTP (json_rest), pages, and what an answer means (rest).
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import httpx
 import msgspec
 
 from market_platform.domain.clock import Clock
-from market_platform.domain.errors import (
-    BadPayloadError,
-    ExchangeUnavailableError,
-    RateLimitedError,
-    UnknownSymbolError,
-)
+from market_platform.domain.errors import BadPayloadError, MarketPlatformError, UnknownSymbolError
 from market_platform.exchanges.binance.config import BinanceConfig, Market
-from market_platform.exchanges.http import LOOPBACK, read_body, retrying
-from market_platform.exchanges.limits import WeightBudget, shared_budget
+from market_platform.exchanges.json_rest import Allowance, JsonRest, Manners, RestRequest
+from market_platform.exchanges.limits import WeightBudget
 
 Value = TypeVar("Value")
 
@@ -32,7 +26,8 @@ _PREFIX: dict[Market, str] = {"spot": "/api/v3", "usdm": "/fapi/v1"}
 WEIGHT_A_MINUTE: dict[Market, float] = {"spot": 6000.0, "usdm": 2400.0}
 MAX_BODY_BYTES = 64 * 2**20
 _UNKNOWN_SYMBOL = (-1121, -1122)
-_BANNED = (403, 418)
+_BANS = frozenset({403, 418})
+"""418 is a ban after too many 429, 403 the firewall's limit."""
 
 
 class _Refusal(msgspec.Struct):
@@ -43,14 +38,6 @@ class _Refusal(msgspec.Struct):
 
 
 _refusal = msgspec.json.Decoder(_Refusal)
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """A limit of its own that some paths have: so many requests in so many seconds."""
-
-    requests: float
-    window_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +62,24 @@ class BinanceTransport:
     def __init__(self, market: Market, config: BinanceConfig, clock: Clock) -> None:
         self._host = config.rest(market).rstrip("/")
         self._prefix = _PREFIX[market]
-        self._base = f"{self._host}{self._prefix}"
-        self._config = config
         self._clock = clock
-        self._most = WEIGHT_A_MINUTE[market]
-        self._client = httpx.AsyncClient(
+        self._rest = JsonRest(
+            f"{self._host}{self._prefix}",
             headers={"User-Agent": config.user_agent},
-            timeout=config.request_timeout_s,
-            verify=self._base.startswith("https:"),  # loading certificates takes 20 ms; plain HTTP has no use for them
-            mounts=dict.fromkeys(LOOPBACK),  # a proxy from the environment is not for this machine itself
+            weight=WEIGHT_A_MINUTE[market],
+            window_s=60.0,
+            timeout_s=config.request_timeout_s,
+            budget_s=config.call_budget_s,
+            attempts=config.attempts,
+            refusal=_refused,
+            manners=Manners(_BANS, _said, self._retry_after, self._count),
+            longest_wait_s=config.longest_wait_s,
+            most_bytes=MAX_BODY_BYTES,
         )
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._rest.aclose()
 
     async def ask(self, question: Question, read: Callable[[bytes], Value], deadline: float) -> Value:
         """What `read` makes of the answer; asked again while that may help and `deadline`, in the loop's time, is not over.
@@ -99,83 +90,32 @@ class BinanceTransport:
             BadPayloadError: it refuses the request otherwise, or `read` refuses an answer.
         """
 
-        async def once() -> Value:
-            body = await self._once(question)
+        def named(body: bytes) -> Value:
             try:
                 return read(body)
             except BadPayloadError as error:
                 raise BadPayloadError(f"{question.what}: {error}") from None
 
-        try:
-            async with asyncio.timeout_at(deadline):
-                patience = asyncio.get_running_loop().time() + self._config.longest_wait_s
-                return await retrying(
-                    once, what=question.what, attempts=self._config.attempts, deadline=min(deadline, patience)
-                )
-        except TimeoutError:
-            raise ExchangeUnavailableError(
-                f"{question.what}: no answer within {self._config.call_budget_s:g} s, waiting for Binance's limits included"
-            ) from None
+        request = RestRequest(
+            question.what,
+            question.path,
+            question.weight,
+            params=question.params,
+            root=f"{self._host}{question.api}" if question.api else "",
+            allowance=question.allowance,
+        )
+        return await self._rest.ask(request, named, deadline)
 
     def named(self, question: Question) -> str:
         """The request without its host: `/fapi/v1/klines?symbol=BTCUSDT&…`."""
         query = f"?{urlencode(question.params)}" if question.params else ""
         return f"{question.api or self._prefix}{question.path}{query}"
 
-    async def _once(self, question: Question) -> bytes:
-        what, url = question.what, f"{self._host}{question.api or self._prefix}{question.path}"
-        host_budget = budget = shared_budget(self._base, self._most)
-        if question.allowance is None:
-            await budget.take(question.weight, what)
-        else:
-            await host_budget.take(0, what)  # nothing but the pauses: a ban is of all paths
-            budget = shared_budget(url, question.allowance.requests, question.allowance.window_s)
-            await budget.take(1, what)
-        try:
-            async with (
-                asyncio.timeout(self._config.request_timeout_s),
-                self._client.stream("GET", url, params=dict(question.params)) as response,
-            ):
-                body = await read_body(response, what, MAX_BODY_BYTES)
-        except (TimeoutError, httpx.TimeoutException):
-            raise ExchangeUnavailableError(
-                f"{what}: no answer within {self._config.request_timeout_s:g} s from {url}"
-            ) from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            told = str(error) or type(error).__name__
-            raise ExchangeUnavailableError(f"{what}: {told} ({url}); check the network, or ask again later") from error
-        self._count(response, host_budget)
-        if response.status_code != 200:
-            self._refuse(response, body, what, host_budget if response.status_code in _BANNED else budget)
-        return body
-
-    def _count(self, response: httpx.Response, budget: WeightBudget) -> None:
+    def _count(self, headers: httpx.Headers, budget: WeightBudget) -> None:
         """Believe Binance's own count, which resets at each full minute."""
-        told = response.headers.get("x-mbx-used-weight-1m", "")
+        told = headers.get("x-mbx-used-weight-1m", "")
         if told.isdecimal():
             budget.used(float(told), 60.0 - self._clock().second)
-
-    def _refuse(self, response: httpx.Response, body: bytes, what: str, budget: WeightBudget) -> NoReturn:
-        """Raise what an answer other than 200 means.
-
-        418 is a ban after too many 429; 403 is the firewall's limit; 451 is where Binance does not serve our address.
-        """
-        status = response.status_code
-        refusal = _refusal_of(body)
-        told = f"HTTP {status} from {self._base}" + (
-            f", code {refusal.code}: {refusal.msg[:200]}" if refusal.code else ""
-        )
-        if status in (*_BANNED, 429):
-            pause = self._retry_after(response.headers.get("retry-after"))
-            if pause is not None:
-                budget.pause(pause)
-            wish = "without saying for how long" if pause is None else f"for {pause:g} s"
-            raise RateLimitedError(f"{what}: {told}; it wants a pause {wish}", retry_after=pause)
-        if refusal.code in _UNKNOWN_SYMBOL:
-            raise UnknownSymbolError(f"{what}: {told}; correct or remove the pair")
-        if status == 400 and refusal.code:
-            raise BadPayloadError(f"{what}: {told}; the request is not one that Binance understands")
-        raise ExchangeUnavailableError(f"{what}: {told} is not an answer")
 
     def _retry_after(self, header: str | None) -> float | None:
         """Seconds to wait: Binance sends seconds, and the moment a ban ends in ms."""
@@ -186,6 +126,22 @@ class BinanceTransport:
         if value > 10**11:
             value = value / 1000 - self._clock().timestamp()
         return max(0.0, value) if value < timedelta(days=7).total_seconds() else None
+
+
+def _refused(status: int, body: bytes, what: str) -> MarketPlatformError | None:
+    """What a refusal means; None when asking again may help."""
+    refusal = _refusal_of(body)
+    told = f"{what}: HTTP {status}{_said(body)}"
+    if refusal.code in _UNKNOWN_SYMBOL:
+        return UnknownSymbolError(f"{told}; correct or remove the pair")
+    if status == 400 and refusal.code:
+        return BadPayloadError(f"{told}; the request is not one that Binance understands")
+    return None
+
+
+def _said(body: bytes) -> str:
+    refusal = _refusal_of(body)
+    return f", code {refusal.code}: {refusal.msg[:200]}" if refusal.code else ""
 
 
 def _refusal_of(body: bytes) -> _Refusal:
