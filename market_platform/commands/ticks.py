@@ -87,6 +87,7 @@ def to_lake(
             return
         if drop_verified and not yes:
             _confirm(f"delete the rows of up to {len(days)} days from market_ticks once they are verified?")
+        warehouse.check_role()
         counts: Counter[str] = Counter()
         with ticks_session(warehouse.url, _SESSION) as session, _bar("moving ticks", len(days)) as bar:
 
