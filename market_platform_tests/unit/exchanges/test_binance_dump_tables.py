@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from market_platform.domain.candles import CANDLE_SCHEMA
 from market_platform.domain.clock import day_start_ms
@@ -234,6 +236,24 @@ def test_a_trade_that_makes_no_sense_is_refused(row: str, reason: str) -> None:
     with pytest.raises(BadPayloadError, match=reason) as refused:
         trades(csv([trade(7, START), row]))
     assert TRADES.path in str(refused.value)
+
+
+decimal_texts = st.builds(
+    lambda whole, digits: f"{whole}.{digits}" if digits else str(whole),
+    st.integers(0, 10**9),
+    st.text("0123456789", max_size=8),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(decimal_texts, min_size=1, max_size=20))
+def test_any_plain_decimals_are_kept_exactly(texts: list[str]) -> None:
+    positive = [text if Decimal(text) else "0.00000001" for text in texts]
+    found = trades(csv([trade(7 + at, START, text, text) for at, text in enumerate(positive)])).trades
+    for units, scale in ((found.price, found.price_scale), (found.quantity, found.quantity_scale)):
+        assert [Decimal(int(each)).scaleb(-scale) for each in units] == [Decimal(text) for text in positive]
+    rows = [kline(START + at * HOUR_MS, volume=text) for at, text in enumerate(texts)]
+    assert candles(rows).frame["volume"].to_list() == [Decimal(text) for text in texts]
 
 
 def rates(hours_apart: int = 8, skip: tuple[int, ...] = ()) -> list[str]:
