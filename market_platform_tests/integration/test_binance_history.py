@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
@@ -331,6 +332,27 @@ def test_what_there_is_no_history_of_is_refused() -> None:
                 await call
 
     asked(BinancePast(NOW), ask)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_hole_is_ever_silent(seed: int) -> None:
+    """Whatever goes wrong by chance: each day fails, or its rows are right and all others are said to be missing."""
+    dice = random.Random(seed)
+    everything = list((TRANSIENT | TOLERATED).values())
+    faults: dict[tuple[str, int], Fault] = {
+        (KLINES, number): dice.choice(everything) for number in range(1, 60) if dice.random() < 0.5
+    }
+    past = BinancePast(NOW, faults=faults, absent={START + dice.randrange(4 * 288) * 5 * MINUTE_MS for _ in range(3)})
+    days = days_from(DAY, 4)
+    found, _ = asked(past, lambda it: it.candles(PERP, FIVE_MINUTES, days), attempts=2)
+    assert sorted([*(each.day for each in found.days), *found.failures]) == days
+    for day in found.days:
+        due = range(day_start_ms(day.day), day_start_ms(day.day) + DAY_MS, FIVE_MINUTES.ms)
+        there = opens(day.rows)
+        assert sorted([*there, *day.missing]) == list(due)
+        assert past.absent.intersection(due) <= set(day.missing)
+        assert (day.condition is Condition.AVAILABLE) == (not day.missing)
+        assert [row[1] for row in day.rows.rows()] == [Decimal(past.candle(each, each + 300_000)[1]) for each in there]
 
 
 # ---------------------------------------------------------------------------------------------------------------- funding

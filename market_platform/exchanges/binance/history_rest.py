@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -20,6 +21,9 @@ from market_platform.exchanges.binance.pages import server_time_of
 from market_platform.exchanges.binance.transport import BinanceTransport, Question
 
 Value = TypeVar("Value")
+
+_PATIENCE_S = 120.0
+"""How long a page waits for a pause to end: nobody is in a hurry, and the limits' minute is over by then."""
 
 
 def market_of(pair: HistoryPair) -> Market:
@@ -45,7 +49,7 @@ class HistoryRest:
     """Pages of both markets, within their limits; use as an async context manager."""
 
     def __init__(self, config: BinanceConfig, clock: Clock = utc_now) -> None:
-        self._config = config
+        self._config = replace(config, longest_wait_s=max(config.longest_wait_s, _PATIENCE_S))
         self._clock = clock
         self._transports: dict[Market, BinanceTransport] = {}
         self._listed: dict[tuple[Market, str], int | None] = {}
