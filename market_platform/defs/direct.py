@@ -22,7 +22,7 @@ from market_platform.defs.partitions import range_tags
 from market_platform.defs.plan import Target
 from market_platform.defs.policies import Policies
 from market_platform.domain.databases import Database
-from market_platform.embedded.databases import find_database_url
+from market_platform.embedded.databases import find_database_url, open_database
 from market_platform.embedded.services import child_environment
 from market_platform.pipeline.platform import Platform
 from market_platform.settings import PROJECT_ROOT, Settings
@@ -59,6 +59,9 @@ def run_directly(
     require_current_schema(url)
     if database != "realtime":
         require_current_schema(find_database_url(settings, database))
+    for each in dict.fromkeys(("realtime", database)):
+        with open_database(settings, each) as warehouse:
+            warehouse.check_role()
     platform = Platform.from_settings(settings, url)
     platform.close()
     platform.lake.check_writable()
