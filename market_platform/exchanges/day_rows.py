@@ -20,6 +20,8 @@ from market_platform.domain.events import Candle
 from market_platform.domain.history import HistoryDay, RawInput
 from market_platform.domain.intervals import DAY_MS, Interval
 
+HOUR_MS = 3_600_000
+_MOST_SPACING_MS = 8 * HOUR_MS
 _MAX_DIGITS = 38
 _MAX_SCALE = 18
 
@@ -57,6 +59,30 @@ def page_within(opens: Sequence[int], start_ms: int, end_ms: int, what: str) -> 
             f"{what}: asked for {told(start_ms)} to {told(end_ms)}, answered {told(opens[0])} to {told(opens[-1])}: "
             "a page of other times; ask again later"
         )
+
+
+def absent_times(times: Sequence[int], step_ms: int, start_ms: int, end_ms: int) -> list[int]:
+    """When a row should be and is none.
+
+    With a step that is simple. Without one (funding is paid every hour, four or eight, and an exchange changes that), a
+    distance that is longer than eight hours, or than both the one before and the one after it, has a hole.
+    """
+    if step_ms:
+        there = set(times)
+        return [each for each in range(start_ms, end_ms, step_ms) if each not in there]
+    if not times:
+        return []
+    distances = [after - before for before, after in pairwise(times)]
+    holes: list[int] = []
+    for place, distance in enumerate(distances):
+        around = distances[max(0, place - 1) : place] + distances[place + 1 : place + 2]
+        usual = min(max(around, default=distance), _MOST_SPACING_MS)
+        if distance > usual > 0:
+            holes += range(times[place] + usual, times[place + 1], usual)
+    step = min(min(distances, default=_MOST_SPACING_MS), _MOST_SPACING_MS)
+    before = range(times[0] - step, start_ms - 1, -step)
+    after = range(times[-1] + step, end_ms, step)
+    return sorted([*before, *holes, *after])
 
 
 def candle_frame(candles: Sequence[Candle]) -> pl.DataFrame:

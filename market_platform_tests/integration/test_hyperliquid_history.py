@@ -24,9 +24,9 @@ from market_platform.domain.errors import (
 )
 from market_platform.domain.history import HistoryPair
 from market_platform.domain.intervals import MINUTE_MS, parse_interval
-from market_platform.exchanges.day_rows import told
+from market_platform.exchanges.day_rows import HOUR_MS, told
 from market_platform.exchanges.hyperliquid.config import HyperliquidConfig
-from market_platform.exchanges.hyperliquid.history import HOUR_MS, HyperliquidHistory
+from market_platform.exchanges.hyperliquid.history import HyperliquidHistory
 from market_platform.replay.live.clock import ExchangeClock
 from market_platform.replay.live.hyperliquid.contexts import Contexts
 from market_platform.replay.live.world import World
@@ -34,6 +34,7 @@ from market_platform.replay.testing import RunningReplay, clock_from, running_re
 from market_platform_tests.fixtures.bad_exchange import Answer, BadExchange, Request, json_answer
 from market_platform_tests.fixtures.history_rows import rows_of, span, states, truth_rows
 from market_platform_tests.fixtures.live_replay import WEDNESDAY
+from market_platform_tests.recordings import recording
 
 Result = TypeVar("Result")
 Rows = list[dict[str, Any]]
@@ -357,3 +358,21 @@ def test_questions_are_the_days_own_so_that_answers_can_be_compared() -> None:
     assert server.asked == [{"type": "candleSnapshot", "req": asked}]
     question = json.dumps(server.asked[0], separators=(",", ":"))
     assert got.days[0].inputs[0].name == f"POST /info {question}"
+
+
+def test_the_recorded_fundings_are_understood_those_of_every_eight_hours_too() -> None:
+    text = recording("hyperliquid/sdk_cassettes/test_get_funding_history[1684811870000].yaml").read_text()
+    bodies = [line.strip().removeprefix("string: ").strip("'") for line in text.splitlines() if "string: " in line]
+    rows = json.loads(bodies[-1])
+    days = days_between(date(2023, 5, 15), date(2023, 5, 21))
+    start, end = span(days[0], days[-1])
+    body = json.dumps([each for each in rows if start <= each["time"] < end]).encode()
+    server = Hyperliquid()
+    server.faults = [Answer(body), Answer(b"[]")]
+    got = fundings_of(server, days)
+    assert states(got) == dict.fromkeys(days, "available")
+    assert [each.count for each in got.days] == [3] * 7
+    first = next(each for each in rows if each["time"] >= start)
+    paid = got.days[0].rows[0]
+    assert (str(paid.funding_rate), str(paid.premium)) == (first["fundingRate"], first["premium"])
+    assert paid.time_ms == first["time"] // MINUTE_MS * MINUTE_MS == start

@@ -22,8 +22,9 @@ from market_platform.domain.errors import (
 )
 from market_platform.domain.history import HistoryPair
 from market_platform.domain.intervals import DAY_MS, MINUTE_MS, parse_interval
+from market_platform.exchanges.day_rows import HOUR_MS
 from market_platform.exchanges.oanda.config import OandaConfig
-from market_platform.exchanges.oanda.history import FOREX_HOURS, HOUR_MS, METAL_HOURS, OandaHistory, holes, hours_of
+from market_platform.exchanges.oanda.history import FOREX_HOURS, METAL_HOURS, OandaHistory, holes, hours_of
 from market_platform.replay.live.clock import ExchangeClock
 from market_platform.replay.live.history import listed_from_ms
 from market_platform.replay.live.world import World

@@ -175,6 +175,15 @@ def test_info_answers_meta_funding_and_mids(replay: RunningReplay, info: httpx.C
     assert set(info.post("/info", json={"type": "allMids"}).json()) == {"BTC", "ETH", "SOL"}
 
 
+def test_info_tells_markets_with_their_state_and_the_time(replay: RunningReplay, info: httpx.Client) -> None:
+    meta, states = info.post("/info", json={"type": "metaAndAssetCtxs"}).json()
+    assert [each["name"] for each in meta["universe"]] == ["BTC", "ETH", "SOL"]
+    assert all(float(each["markPx"]) > 0 for each in states)
+    assert info.post("/info", json={"type": "spotMeta"}).json()["tokens"][0]["name"] == "USDC"
+    before = replay.world.clock.now_ms()
+    assert before <= info.post("/info", json={"type": "exchangeStatus"}).json()["time"] <= replay.world.clock.now_ms()
+
+
 @pytest.mark.parametrize(
     ("asked", "status"),
     [

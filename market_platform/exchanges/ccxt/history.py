@@ -28,10 +28,11 @@ from market_platform.domain.intervals import DAY_MS, MINUTE_MS, Interval
 from market_platform.exchanges.ccxt.amounts import Amounts
 from market_platform.exchanges.ccxt.client import CcxtClient
 from market_platform.exchanges.ccxt.config import CcxtConfig
-from market_platform.exchanges.ccxt.pages import Read, Row, Series, absent_times, checked_page, next_due
+from market_platform.exchanges.ccxt.pages import Read, Row, Series, checked_page, next_due
 from market_platform.exchanges.ccxt.rows import MarketNumbers, candle_of, funding_of, numbers_of, open_interest_of
 from market_platform.exchanges.ccxt.symbols import resolve
 from market_platform.exchanges.day_rows import (
+    absent_times,
     blocks_of,
     buckets_of,
     candle_day,

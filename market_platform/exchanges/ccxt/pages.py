@@ -1,6 +1,6 @@
-"""Pages of CCXT's rows that must fit together, and what none of them had. Pure.
+"""Pages of CCXT's rows that must fit together. Pure.
 
-Belongs here: checks of a page, and holes. Does not: asking (history.py), single rows (rows.py).
+Belongs here: checks of a page. Does not: asking (history.py), single rows (rows.py).
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ from market_platform.domain.history import RawInput
 from market_platform.domain.intervals import MINUTE_MS
 from market_platform.exchanges.ccxt.amounts import Amounts
 from market_platform.exchanges.day_rows import page_within
-
-HOUR_MS = 3_600_000
-_MOST_SPACING_MS = 8 * HOUR_MS
 
 Row = TypeVar("Row", Candle, Funding, OpenInterest)
 
@@ -75,27 +72,3 @@ def next_due(times: Sequence[int], step_ms: int) -> int:
     """When the next row after those may come: a step later, or as soon as rows have followed each other at all."""
     closest = min((after - before for before, after in pairwise(times)), default=MINUTE_MS)
     return times[-1] + (step_ms or closest)
-
-
-def absent_times(times: Sequence[int], step_ms: int, start_ms: int, end_ms: int) -> list[int]:
-    """When a row should be and is none.
-
-    With a step that is simple. Without one (funding is paid every hour, four or eight, and an exchange changes that), a
-    distance that is longer than eight hours, or than both the one before and the one after it, has a hole.
-    """
-    if step_ms:
-        there = set(times)
-        return [each for each in range(start_ms, end_ms, step_ms) if each not in there]
-    if not times:
-        return []
-    distances = [after - before for before, after in pairwise(times)]
-    holes: list[int] = []
-    for place, distance in enumerate(distances):
-        around = distances[max(0, place - 1) : place] + distances[place + 1 : place + 2]
-        usual = min(max(around, default=distance), _MOST_SPACING_MS)
-        if distance > usual > 0:
-            holes += range(times[place] + usual, times[place + 1], usual)
-    step = min(min(distances, default=_MOST_SPACING_MS), _MOST_SPACING_MS)
-    before = range(times[0] - step, start_ms - 1, -step)
-    after = range(times[-1] + step, end_ms, step)
-    return sorted([*before, *holes, *after])

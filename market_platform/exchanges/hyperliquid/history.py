@@ -27,6 +27,8 @@ from market_platform.domain.events import Candle, Funding
 from market_platform.domain.history import HistoryDay, HistoryDays, HistoryPair, RawInput
 from market_platform.domain.intervals import DAY_MS, Interval
 from market_platform.exchanges.day_rows import (
+    HOUR_MS,
+    absent_times,
     blocks_of,
     buckets_of,
     candle_day,
@@ -52,7 +54,6 @@ from market_platform.exchanges.hyperliquid.wire import parse_fundings, parse_sna
 from market_platform.exchanges.json_rest import RestRequest
 from market_platform.exchanges.raw_inputs import recorded
 
-HOUR_MS = 3_600_000
 PAGE_FUNDINGS = 500
 _FUNDING_DAYS = PAGE_FUNDINGS // 24
 _AHEAD_MS = 30 * DAY_MS
@@ -148,7 +149,7 @@ class HyperliquidHistory(NoHistory):
         return HistoryDays(tuple(sorted(made, key=lambda each: each.day)), failures)
 
     async def funding(self, pair: HistoryPair, days: Sequence[date]) -> HistoryDays[tuple[Funding, ...]]:
-        """See `HistorySource.funding`: rate and premium as paid each hour; prices are None.
+        """See `HistorySource.funding`: rate and premium as paid, each hour (every eight in 2023); prices are None.
 
         Raises:
             ConfigError, UnknownSymbolError, ExchangeUnavailableError, RateLimitedError: as `candles`.
@@ -161,11 +162,12 @@ class HyperliquidHistory(NoHistory):
         failures: dict[date, MarketPlatformError] = {}
         for block in blocks_of(over, _FUNDING_DAYS):
             read = await self._fundings_of(coin, *span_of(block))
+            absent = absent_times([row.time_ms or 0 for row in read.rows], 0, *span_of(block))
             for day in block:
                 if span_of([day])[1] > read.until_ms and read.error is not None:
                     failures[day] = read.error
                 else:
-                    made.append(_fundings_made(day, read))
+                    made.append(_fundings_made(day, read, absent))
         return HistoryDays(tuple(sorted(made, key=lambda each: each.day)), failures)
 
     async def _begin(self, pair: HistoryPair) -> tuple[str, int]:
@@ -243,11 +245,11 @@ def _candles_made(day: date, interval: Interval, read: _Read[Candle], edge: _Edg
     return candle_day(day, rows, buckets_of(day, interval), read.inputs(start, end), reason=reason)
 
 
-def _fundings_made(day: date, read: _Read[Funding]) -> HistoryDay[tuple[Funding, ...]]:
+def _fundings_made(day: date, read: _Read[Funding], absent: Sequence[int]) -> HistoryDay[tuple[Funding, ...]]:
     start, end = span_of([day])
     rows = tuple(each for each in read.rows if start <= (each.time_ms or 0) < end)
-    there = {each.time_ms for each in rows}
-    missing = tuple(hour for hour in range(start, end, HOUR_MS) if hour not in there)
+    missing = tuple(each for each in absent if start <= each < end)
+    condition = condition_of(len(rows), len(missing))
     reason = (
         "Hyperliquid's answer has no rate for some hours" if rows else "Hyperliquid has no funding rate of that day"
     )
@@ -255,9 +257,9 @@ def _fundings_made(day: date, read: _Read[Funding]) -> HistoryDay[tuple[Funding,
         day,
         rows,
         len(rows),
-        condition_of(len(rows), len(missing)),
+        condition,
         missing,
-        reason if missing else "",
+        "" if condition is Condition.AVAILABLE else reason,
         tuple(read.inputs(start, end)),
     )
 

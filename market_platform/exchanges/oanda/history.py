@@ -42,6 +42,7 @@ from market_platform.domain.history import HistoryDay, HistoryDays, HistoryPair,
 from market_platform.domain.intervals import DAY_MS, MINUTE_MS, Interval
 from market_platform.domain.sessions import SessionCalendar, WeeklySession
 from market_platform.exchanges.day_rows import (
+    HOUR_MS,
     blocks_of,
     buckets_of,
     candle_day,
@@ -57,7 +58,6 @@ from market_platform.exchanges.oanda.exchange import json_rest
 from market_platform.exchanges.oanda.rest import PAGE_CANDLES, NotYetError, candles_parser, candles_request
 from market_platform.exchanges.raw_inputs import hashed_rows, request_name
 
-HOUR_MS = 3_600_000
 _CURRENCIES = frozenset(
     "AUD CAD CHF CNH CZK DKK EUR GBP HKD HUF JPY MXN NOK NZD PLN SEK SGD THB TRY USD ZAR".split()  # noqa: SIM905
 )

@@ -10,9 +10,10 @@ import pytest
 from market_platform.domain.errors import BadPayloadError, UnknownSymbolError
 from market_platform.domain.history import HistoryPair
 from market_platform.exchanges.ccxt.amounts import Amounts
-from market_platform.exchanges.ccxt.pages import HOUR_MS, absent_times, next_due
+from market_platform.exchanges.ccxt.pages import next_due
 from market_platform.exchanges.ccxt.rows import funding_of, numbers_of, open_interest_of
 from market_platform.exchanges.ccxt.symbols import candidates, resolve
+from market_platform.exchanges.day_rows import HOUR_MS, absent_times
 
 DAY_MS = 24 * HOUR_MS
 START = 20_000 * DAY_MS
