@@ -16,6 +16,7 @@ from market_platform.defs.assets.live import live_assets
 from market_platform.defs.assets.periods import period_asset
 from market_platform.defs.assets.ticks import ticks_asset
 from market_platform.defs.assets.verification import equals_exchange_check
+from market_platform.defs.exports import add_exports
 from market_platform.defs.gaps import gap_job, gap_sensor
 from market_platform.defs.history import add_history
 from market_platform.defs.housekeeping import prune_job, prune_schedule
@@ -69,7 +70,8 @@ def build_defs(
         _add_ticks(kit, ticked, settings, partitions, policies, clock, compare_with_exchange=compare_with_exchange)
     if streamed:
         _add_live(kit, streamed, settings, partitions, policies, clock)
-    add_history(kit, pairs, settings, partitions, policies)
+    add_history(kit, pairs, settings, partitions, policies, clock)
+    add_exports(kit, pairs, partitions, policies)
     housekeeping = prune_job(settings.event_log_retention_days)
     return dg.Definitions(
         assets=kit.assets,

@@ -21,8 +21,6 @@ from market_platform.domain.databases import Database
 from market_platform.domain.pairs import TradingPair
 
 Span = Literal["day", "month"]
-_NIGHTLY = tuple(each for each in DATASETS if each != "features")
-"""Features are exported when somebody asks: they are made by hand or by jobs of their own."""
 
 
 def add_exports(kit: Kit, pairs: Sequence[TradingPair], partitions: Partitions, policies: Policies) -> None:
@@ -41,7 +39,7 @@ def _add(
     for span in spans:
         kinds = [ExportKind(dataset, span, database) for dataset in DATASETS]
         kit.assets += [export_asset(kind, pairs, partitions, policies) for kind in kinds]
-        nightly = [kind.key for kind in kinds if kind.dataset in _NIGHTLY]
+        nightly = [kind.key for kind in kinds if kind.is_nightly]
         job = dg.define_asset_job(
             database_name("exports" if span == "day" else "exports_monthly", database),
             selection=dg.AssetSelection.assets(*nightly),

@@ -26,7 +26,7 @@ from market_platform.defs.names import (
     is_streamed,
 )
 from market_platform.defs.partitions import Partitions, partition_dates
-from market_platform.defs.policies import Policies
+from market_platform.defs.policies import Policies, daily_freshness, monthly_freshness
 from market_platform.defs.resources import PLATFORM, TRAINING_PLATFORM
 from market_platform.domain.databases import Database
 from market_platform.domain.history import SeriesKind
@@ -63,6 +63,11 @@ class ExportKind:
     database: Database
 
     @property
+    def is_nightly(self) -> bool:
+        """Whether a schedule makes it; features are exported when somebody asks, once they are made."""
+        return self.dataset != "features"
+
+    @property
     def key(self) -> dg.AssetKey:
         """`exports/merged`, `exports/merged_monthly`, `training/exports/merged`."""
         name = self.dataset if self.span == "day" else f"{self.dataset}_monthly"
@@ -83,6 +88,9 @@ def export_asset(
         partitions_def=partitions.days if kind.span == "day" else partitions.months,
         backfill_policy=policies.backfill,
         retry_policy=policies.retry,
+        freshness_policy=(daily_freshness() if kind.span == "day" else monthly_freshness())
+        if kind.is_nightly
+        else None,
         required_resource_keys={resource},
         code_version=EXPORT_VERSION,
         group_name=identifier(*kind.key.path[:-1]),
@@ -160,7 +168,13 @@ def _metadata(done: "PartitionExport") -> dict[str, dg.MetadataValue]:
 
 
 def _sources(kind: ExportKind, pairs: Sequence[TradingPair]) -> Iterator[dg.AssetDep]:
-    """What is exported: the shortest candles of each pair (longer ones come with them), its funding and open interest."""
+    """What is exported: the shortest candles of each pair (longer ones come with them), its funding and open interest.
+
+    Months name their days, which name the rest: a graph of hundreds of pairs stays readable, and quick to load.
+    """
+    if kind.span == "month":
+        yield dg.AssetDep(ExportKind(kind.dataset, "day", kind.database).key)
+        return
     mapping = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
     for key in dict.fromkeys(key for pair in pairs for key in _source_keys(kind, pair)):
         yield dg.AssetDep(key, partition_mapping=mapping)
@@ -168,7 +182,7 @@ def _sources(kind: ExportKind, pairs: Sequence[TradingPair]) -> Iterator[dg.Asse
 
 def _source_keys(kind: ExportKind, pair: TradingPair) -> Iterator[dg.AssetKey]:
     fetched, shortest = history_day_layers(pair), day_intervals(pair)[:1]
-    if kind.dataset in ("candles", "merged", "features"):
+    if kind.dataset in ("candles", "merged"):
         for interval in shortest:
             if has_history(pair) or is_streamed(pair):
                 yield candle_key(pair, interval)

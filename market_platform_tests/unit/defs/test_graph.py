@@ -41,6 +41,11 @@ def described(definitions: dg.Definitions) -> dict[str, dict[str, object]]:
     }
 
 
+def without_exports(found: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+    """All but the data sets, which are of all pairs together."""
+    return {name: each for name, each in found.items() if "exports/" not in name}
+
+
 def test_the_asset_graph_is_the_snapshot(settings: Settings) -> None:
     found = described(build_defs([EURUSD, *LIVE], settings))
     assert found == json.loads(SNAPSHOT.read_text()), (
@@ -87,7 +92,7 @@ def test_no_pair_at_all_is_a_clear_mistake(settings: Settings) -> None:
 def test_streamed_pairs_get_external_assets_day_files_and_their_exchange_s_own_past(settings: Settings) -> None:
     assert not any(has_history(pair) for pair in LIVE)
     definitions = build_defs(LIVE, settings)
-    found = described(definitions)
+    found = without_exports(described(definitions))
     executable = {name for name, each in found.items() if each["executable"]}
     assert {name for name in executable if "/history_" not in name} == {
         "binance/BTCUSDT/trades",
@@ -101,6 +106,8 @@ def test_streamed_pairs_get_external_assets_day_files_and_their_exchange_s_own_p
     assert "binance/BTCUSDT/funding_rates" not in found
     assert {each.name for each in definitions.schedules or ()} == {
         "compact_yesterday",
+        "export_last_month",
+        "export_yesterday",
         "history_last_month",
         "history_last_week",
         "history_yesterday",
@@ -132,17 +139,27 @@ def test_training_pairs_are_fetched_and_nothing_else_and_are_called_so(settings:
     assert {each["group"] for name, each in found.items() if name.startswith("training")} == {
         "training_binance_BTCUSDT",
         "training_binance_BTCUSDT_P",
+        "training_exports",
     }
     assert "training_history_days" in {job.name for job in definitions.get_repository_def().get_all_jobs()}
     together = described(build_defs([*LIVE[:2], *pairs], settings))
     assert found.items() <= together.items()
+    assert together["training/exports/oi"]["deps"] == ["training/binance/BTCUSDT.P/history_open_interest"]
+    assert together["exports/merged"]["deps"] == sorted(
+        [
+            *(f"binance/{pair.symbol}/{layer}" for pair in LIVE[:2] for layer in ("candles_1m", "history_candles_1m")),
+            *(f"binance/BTCUSDT.P/{layer}" for layer in ("funding_rates", "history_funding_rates")),
+            *(f"binance/BTCUSDT.P/{layer}" for layer in ("open_interest", "history_open_interest")),
+        ]
+    )
+    assert together["exports/merged_monthly"]["deps"] == ["exports/merged"]
 
 
 def test_stocks_and_other_exchanges_have_a_past_and_no_stream(settings: Settings) -> None:
     intervals = (parse_interval("1m"), parse_interval("1d"))
     stock = TradingPair("yahoo", "AAPL", "USD", "stock", "AAPL", intervals)
     other = TradingPair("kraken", "BTC", "USD", "perps", "BTCUSD.P", intervals, history="ccxt", ccxt_id="krakenfutures")
-    found = described(build_defs([stock, other], settings))
+    found = without_exports(described(build_defs([stock, other], settings)))
     assert {name for name, each in found.items() if each["executable"]} == {
         "yahoo/AAPL/history_candles_1m",
         "yahoo/AAPL/history_candles_1d",
@@ -167,12 +184,13 @@ def test_everything_of_streamed_pairs_loads_as_one_repository(settings: Settings
         "take_over_gaps",
         "report_stream_days",
         "compact_late_parts",
+        "repair_history",
     }
     assert all(each.default_status is dg.DefaultSensorStatus.RUNNING for each in sensors.values())
 
 
 def test_adding_streamed_pairs_changes_nothing_of_the_fetched_ones(settings: Settings) -> None:
-    alone, together = described(build_defs([EURUSD], settings)), described(build_defs([EURUSD, *LIVE], settings))
+    alone, together = (without_exports(described(build_defs(pairs, settings))) for pairs in ([EURUSD], [EURUSD, *LIVE]))
     assert {name: each for name, each in together.items() if name.startswith("dukascopy")} == alone
 
 
@@ -194,7 +212,7 @@ def test_the_day_in_progress_is_a_partition_of_a_stream_but_not_of_its_day_file(
 def test_every_streamed_asset_says_when_it_is_stale(settings: Settings) -> None:
     graph = build_defs(LIVE, settings).resolve_asset_graph()
     for key in graph.get_all_asset_keys():
-        if key.path[-1] != "source" and not key.path[-1].startswith("history_"):
+        if key.path[-1] != "source" and not key.path[-1].startswith(("history_", "features")):
             assert graph.get(key).freshness_policy is not None, key
 
 
@@ -234,6 +252,8 @@ def test_everything_that_asks_for_runs_is_switched_on(definitions: dg.Definition
         "last_month",
         "lake_statistics",
         "prune_event_log",
+        "export_yesterday",
+        "export_last_month",
     }
     assert {each.name for each in sensors} == {"repair_partitions", "orphaned_runs"}
     assert all(each.default_status is dg.DefaultSensorStatus.RUNNING for each in sensors)
