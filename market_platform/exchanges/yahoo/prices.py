@@ -9,12 +9,13 @@ those too large for a 32-bit float, the number is kept as sent, and said to be s
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import NamedTuple
 
 MOST_PLACES = 6
 _KEPT_PLACES = Decimal(1).scaleb(-18)
 _FLOAT_BITS = 2**24
+_WIDE = Context(prec=80)
 
 
 class Price(NamedTuple):
@@ -28,7 +29,7 @@ def decimal_price(sent: Decimal, hint: int) -> Price:
     """The price meant by a number of the JSON text, whose usual places are `hint`; at most 18 places."""
     for places in range(hint, max(hint, MOST_PLACES) + 1):
         step = Decimal(1).scaleb(-places)
-        nearest = sent.quantize(step)
+        nearest = sent.quantize(step, context=_WIDE)
         if places == hint and nearest == sent:
             return Price(nearest, exact=True)
         noise = abs(nearest) / _FLOAT_BITS
@@ -36,7 +37,7 @@ def decimal_price(sent: Decimal, hint: int) -> Price:
             break  # neighbouring floats are further apart than prices: which price was meant can't be told
         if abs(sent - nearest) <= noise:
             return Price(nearest, exact=True)
-    return Price(sent.quantize(_KEPT_PLACES).normalize() if _has_more(sent) else sent, exact=False)
+    return Price(sent.quantize(_KEPT_PLACES, context=_WIDE).normalize(_WIDE) if _has_more(sent) else sent, exact=False)
 
 
 def _has_more(sent: Decimal) -> bool:

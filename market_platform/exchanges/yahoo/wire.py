@@ -27,6 +27,7 @@ _Seconds = Annotated[int, msgspec.Meta(ge=-(10**10), lt=4_102_444_800)]
 _Name = Annotated[str, msgspec.Meta(max_length=64)]
 _MOST = Decimal(10) ** 18
 _LEAST_EXPONENT = -40
+_MOST_SPLIT = Decimal(10) ** 6
 
 _SAME = {"60m": "1h"}
 
@@ -285,5 +286,5 @@ def _check_events(dividends: list[Dividend], splits: list[Split], what: str) -> 
     for split in splits:
         _check_number(split.new, "split", what)
         _check_number(split.old, "split", what)
-        if split.new <= 0 or split.old <= 0:
+        if split.new <= 0 or split.old <= 0 or not 1 / _MOST_SPLIT <= split.new / split.old <= _MOST_SPLIT:
             raise BadPayloadError(f"{what}: a split of {split.new}:{split.old}")
