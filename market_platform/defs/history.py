@@ -9,12 +9,14 @@ from collections.abc import Sequence
 
 from market_platform.defs.assets.history import history_assets, history_candle_key
 from market_platform.defs.assets.periods import history_period_asset
+from market_platform.defs.history_repair import history_repair_sensor
 from market_platform.defs.jobs import database_name, history_day_job, history_period_job
 from market_platform.defs.kit import Kit
 from market_platform.defs.names import TRAINING, history_day_layers, history_period_intervals, is_training
 from market_platform.defs.partitions import Partitions
 from market_platform.defs.policies import Policies
 from market_platform.defs.schedules import HISTORY_PERIODS_AT, PeriodsOf, history_schedule, period_schedule
+from market_platform.domain.clock import Clock
 from market_platform.domain.intervals import PERIOD_INTERVALS
 from market_platform.domain.pairs import TradingPair
 from market_platform.embedded.databases import has_training_database
@@ -27,6 +29,7 @@ def add_history(
     settings: Settings,
     partitions: Partitions,
     policies: Policies,
+    clock: Clock,
 ) -> None:
     """Add the past of every pair that has one."""
     having = [pair for pair in pairs if history_day_layers(pair)]
@@ -42,22 +45,32 @@ def add_history(
         if mine:
             # without a training database its pairs are fetched when a person asks, not twice every night into the same tables
             nightly = database != TRAINING or has_training_database(settings)
-            _add_runs(kit, mine, database, nightly=nightly)
+            days = history_day_job(mine, database)
+            kit.jobs.append(days)
+            if nightly:
+                kit.schedules.append(history_schedule(mine, days, database))
+                sensor = history_repair_sensor(
+                    mine,
+                    partitions,
+                    days,
+                    clock,
+                    database,
+                    lookback_days=settings.repair_lookback_days,
+                    runs_per_tick=settings.repair_runs_per_tick,
+                    days_per_run=settings.backfill_days_per_run,
+                )
+                kit.sensors.append(sensor)
+            _add_periods(kit, mine, database, nightly=nightly)
 
 
-def _add_runs(kit: Kit, pairs: Sequence[TradingPair], database: str, *, nightly: bool) -> None:
-    """What launches runs of a database's pairs."""
-    days = history_day_job(pairs, database)
-    kit.jobs.append(days)
-    if nightly:
-        kit.schedules.append(history_schedule(pairs, days, database))
+def _add_periods(kit: Kit, pairs: Sequence[TradingPair], database: str, *, nightly: bool) -> None:
+    """What launches runs of weeks and months of a database's pairs."""
     prefix = database_name("history_", database)
     for interval in PERIOD_INTERVALS:
         having = [pair for pair in pairs if interval in history_period_intervals(pair)]
         if having:
             job = history_period_job(having, interval, database)
             kit.jobs.append(job)
-            if not nightly:
-                continue
-            of = PeriodsOf(prefix, HISTORY_PERIODS_AT, history_candle_key)
-            kit.schedules.append(period_schedule(having, interval, job, of))
+            if nightly:
+                of = PeriodsOf(prefix, HISTORY_PERIODS_AT, history_candle_key)
+                kit.schedules.append(period_schedule(having, interval, job, of))

@@ -26,6 +26,8 @@ class Need(StrEnum):
     """Only its candles: the ticks are in the lake."""
     WEEK = "1w"
     MONTH = "1M"
+    HISTORY = "history"
+    """Days of the exchange's own past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ def _contiguous(due: Sequence[Symptom], attempts: dict[Key, Attempt], days_per_r
 def _follows(before: Symptom, after: Symptom) -> bool:
     return (
         (before.pair, before.need) == (after.pair, after.need)
-        and after.need in (Need.TICKS, Need.CANDLES)
+        and after.need in (Need.TICKS, Need.CANDLES, Need.HISTORY)
         and after.day - before.day == timedelta(days=1)
     )
 

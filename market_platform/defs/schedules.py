@@ -75,14 +75,14 @@ def daily_schedule(pairs: Sequence[TradingPair], job: AssetJob) -> dg.ScheduleDe
     return yesterday
 
 
-def days_expected(running_since: datetime, now: datetime) -> tuple[date, date]:
-    """First and last day that the daily schedule was to bring, if it runs since then."""
-    return _day_before_tick_after(running_since), _day_before_tick_after(now) - timedelta(days=1)
+def days_expected(running_since: datetime, now: datetime, at: time = DAILY_AT) -> tuple[date, date]:
+    """First and last day that a daily schedule was to bring, if it runs since then."""
+    return _day_before_tick_after(running_since, at), _day_before_tick_after(now, at) - timedelta(days=1)
 
 
-def _day_before_tick_after(moment: datetime) -> date:
+def _day_before_tick_after(moment: datetime, at: time) -> date:
     """The day that the schedule's next tick after the moment brings."""
-    return moment.date() if moment.time() >= DAILY_AT else moment.date() - timedelta(days=1)
+    return moment.date() if moment.time() >= at else moment.date() - timedelta(days=1)
 
 
 def daily_requests(day: date, traded: Sequence[TradingPair], closed: Sequence[TradingPair]) -> Iterator[dg.RunRequest]:
