@@ -204,6 +204,9 @@ def reproduce(
         typer.echo(f"{output}: {again.result.rows:,} rows")
     if again.identical:
         typer.echo(f"identical: {again.result.bytes:,} bytes, sha256 {again.result.sha256}")
+        if again.changed_days:
+            days = len({day.day for day in again.changed_days})
+            typer.echo(f"{days} of its input days changed since, but no row of the span differs")
         return
     typer.echo(f"not identical: {sidecar} was made of other data, or by other code")
     for day in again.changed_days:

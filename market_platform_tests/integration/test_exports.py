@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import resource
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import product
@@ -14,7 +18,9 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 
+from market_platform.domain.clock import to_ms
 from market_platform.domain.errors import BadRequestError
+from market_platform.domain.events import Funding
 from market_platform.domain.intervals import parse_interval
 from market_platform.pipeline.exports.errors import ExportError, LeakageError
 from market_platform.pipeline.exports.export import export
@@ -24,19 +30,23 @@ from market_platform.pipeline.exports.sidecar import sidecar_path
 from market_platform.pipeline.exports.verify import verify_export
 from market_platform.pipeline.exports.writing import open_partial
 from market_platform.warehouse import export_queries
-from market_platform.warehouse.engine import Warehouse
+from market_platform.warehouse.engine import Warehouse, create_warehouse
+from market_platform.warehouse.market_context import FundingRow, write_funding
 from market_platform.warehouse.reference import PairRow
 from market_platform_tests.fixtures.export_world import (
     END,
     FIRST,
+    HOURS,
     MINUTES,
     OPEN,
     SECOND,
     START,
     fill_hours,
+    hourly_request,
     make_market,
     request,
     store_minutes,
+    write_minutes,
 )
 
 MERGED_COLUMNS = (
@@ -211,6 +221,11 @@ def test_features_become_columns_of_doubles(
     assert frame.rows() == [(MINUTES[0], 43210.123456789, 0.1), (MINUTES[1], None, None)]
     assert result.document["feature_version"] == 2
     assert list(result.document["inputs"][1]["days"]) == ["2024-03-31"]
+    text = export(warehouse, request(Dataset.FEATURES, format="csv"), tmp_path / "f.csv")
+    assert text.path.read_text() == (
+        'time,"ema, 20",rsi\n2024-03-31T23:55:00.000Z,43210.123456789,0.1\n2024-03-31T23:56:00.000Z,,\n'
+    )
+    assert verify_export(text.sidecar).differences == ()
     old = export(warehouse, request(Dataset.FEATURES, feature_version=1), tmp_path / "old.parquet")
     assert pl.read_parquet(old.path).columns == ["time", "old"]
     assert reproduce_export(warehouse, old.sidecar).identical
@@ -293,6 +308,57 @@ def test_an_export_is_of_one_moment_although_rows_and_versions_change_under_it(
     after = export(warehouse, request(), tmp_path / "after.parquet")
     assert set(pl.read_parquet(after.path)["close"]) == {Decimal(43112)}
     assert after.document["inputs"] != before.document["inputs"]
+
+
+def test_every_export_beside_a_writer_is_a_state_that_was_committed(
+    warehouse: Warehouse, database_url: str, pair: PairRow, tmp_path: Path
+) -> None:
+    committed: dict[str, Decimal] = {}
+    started, stop = threading.Event(), threading.Event()
+
+    def write() -> None:
+        writer = create_warehouse(database_url)
+        try:
+            for close in itertools.count(43_101):
+                with writer.begin() as conn:
+                    days = {
+                        day: write_minutes(conn, pair, day, *minutes, close=str(close))
+                        for day, minutes in ((FIRST, (0, 5)), (SECOND, (5, 10)))
+                    }
+                    rate = FundingRow(pair.id, to_ms(MINUTES[0]), Funding("BTC", Decimal(close)))
+                    write_funding(conn, [rate])
+                committed["".join(days[day].data_version for day in (FIRST, SECOND))] = Decimal(close)
+                started.set()
+                if stop.is_set() or close > 43_190:  # the candles' high is 43,300
+                    return
+        finally:
+            writer.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        assert started.wait(60)
+        exported = [export(warehouse, request(), tmp_path / f"{each}.parquet") for each in range(8)]
+        stop.set()
+        writing.result()
+    for result in exported:
+        frame = pl.read_parquet(result.path)
+        closes = set(frame["close"])
+        assert closes == {frame["funding_rate"][0]}
+        assert closes == {committed["".join(result.document["inputs"][0]["days"].values())]}
+
+
+def test_a_full_disk_is_said_and_leaves_no_file(
+    warehouse: Warehouse, database_url: str, pair: PairRow, tmp_path: Path
+) -> None:
+    fill_hours(database_url, pair.starlistings["1h"], HOURS, hourly_request().start)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(ExportError, match=r"h\.parquet could not be written: File too large"):
+            export(warehouse, hourly_request(), tmp_path / "h.parquet")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_remade_export_names_the_days_that_changed(warehouse: Warehouse, pair: PairRow, tmp_path: Path) -> None:

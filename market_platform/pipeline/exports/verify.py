@@ -5,6 +5,7 @@ Belongs here: hash, size, rows, columns and span. Does not: the database (reprod
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ def _parquet_contents(path: Path) -> _Contents:
 def _csv_contents(path: Path) -> _Contents:
     rows, first, last = 0, None, None
     with path.open("rb") as file:
-        names = file.readline().decode().rstrip("\n").split(",")
+        names = next(csv.reader([file.readline().decode()]), [])
         if file.read(1):
             file.seek(0)
             options = pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)

@@ -9,8 +9,10 @@ differently. CSV: a heading, times as `2024-01-01T00:00:00.000Z`, NULL as nothin
 
 from __future__ import annotations
 
+import csv
 import fcntl
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,7 +101,9 @@ class CsvWriter:
 
     def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
         self._file = file
-        file.write((",".join(field.name for field in schema) + "\n").encode())
+        heading = io.StringIO()
+        csv.writer(heading, lineterminator="\n").writerow(field.name for field in schema)
+        file.write(heading.getvalue().encode())
 
     def write(self, frame: pl.DataFrame) -> None:
         """Add a month's rows."""
@@ -135,7 +139,7 @@ def open_partial(path: Path) -> Iterator[PartialFile]:
     """Begin a file, in place of any partial one that a killed export left; what is not put in place is removed.
 
     Raises:
-        ExportError: another process is writing it, or the folder can't be written.
+        ExportError: another process is writing it, or it can't be written: a full disk, no permission.
     """
     beside = partial_path(path)
     try:
@@ -146,9 +150,11 @@ def open_partial(path: Path) -> Iterator[PartialFile]:
     with file:
         if not _is_ours_alone(file, beside):
             raise ExportError(f"another export is writing {path} now; wait for it, or choose another place")
-        file.truncate(0)
         try:
+            file.truncate(0)
             yield PartialFile(path, file)
+        except OSError as error:
+            raise ExportError(f"{path} could not be written: {error.strerror or error}; no file was left") from error
         finally:
             beside.unlink(missing_ok=True)
 
