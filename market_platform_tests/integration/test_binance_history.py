@@ -301,6 +301,36 @@ def test_a_long_pause_ends_the_range_and_is_kept(status: int, told: str) -> None
     assert len([each for each in requests if each.path == KLINES]) == 2
 
 
+def test_a_ban_is_of_all_paths_and_a_path_s_own_limit_of_that_path() -> None:
+    """Funding and open interest count by themselves, but nobody asks anything while banned."""
+
+    async def ask(it: BinanceHistory) -> list[HistoryDays[Any]]:
+        return [
+            await it.open_interest(PERP, [DAY]),
+            await it.open_interest(PERP, [DAY]),
+            await it.candles(PERP, HOUR, [DAY]),
+            await it.funding(PERP, [DAY]),
+        ]
+
+    limited: dict[tuple[str, int], Fault] = {(INTEREST, 1): Answer(b"{}", 429, {"Retry-After": "600"})}
+    (first, second, candles, funding), requests = asked(BinancePast(NOW, faults=limited), ask)
+    assert isinstance(failure(first), RateLimitedError)
+    assert isinstance(failure(second), RateLimitedError)
+    assert len([each for each in requests if each.path == INTEREST]) == 1
+    assert only(candles).count == 24
+    assert only(funding).count == 3
+
+    async def ask_banned(it: BinanceHistory) -> HistoryDays[Any]:
+        found = await it.open_interest(PERP, [DAY])
+        assert isinstance(failure(await it.funding(PERP, [DAY])), RateLimitedError)
+        return found
+
+    banned: dict[tuple[str, int], Fault] = {(INTEREST, 1): Answer(b"{}", 418, {"Retry-After": "600"})}
+    found, requests = asked(BinancePast(NOW, faults=banned), ask_banned)
+    assert isinstance(failure(found), RateLimitedError)
+    assert [each.path for each in requests] == ["/fapi/v1/time", INTEREST]
+
+
 def test_a_server_that_is_down_is_not_asked_for_every_day() -> None:
     """After a few failures the rest fails with the last one's reason."""
     faults: dict[tuple[str, int], Fault] = {(KLINES, 0): Answer(b"", 502)}

@@ -11,13 +11,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from market_platform.domain.clock import day_start_ms, from_ms
+from market_platform.domain.clock import day_start_ms, days_between, from_ms
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import (
     BadPayloadError,
     ExchangeUnavailableError,
     MarketPlatformError,
     NotPublishedError,
+    UnknownSymbolError,
 )
 from market_platform.domain.history import HistoryDay, HistoryDays, HistoryPair
 from market_platform.domain.intervals import DAY_MS, MINUTE_MS, Interval, parse_interval
@@ -27,7 +28,7 @@ from market_platform.exchanges.binance.dumps.config import DumpsConfig
 from market_platform.exchanges.binance.history import BinanceHistory
 from market_platform.exchanges.history import NoHistory
 from market_platform.replay.testing import running_replay
-from market_platform_tests.fixtures.bad_exchange import Request
+from market_platform_tests.fixtures.bad_exchange import Answer, Request, json_answer
 from market_platform_tests.fixtures.binance_past import KLINES, BinancePast
 from market_platform_tests.fixtures.live_replay import made_world
 
@@ -123,6 +124,30 @@ def test_the_better_of_two_incomplete_days_counts() -> None:
     absent = {START + hour * 60 * MINUTE_MS for hour in range(4)}
     found, _ = asked(partial, [DAY], BinancePast(NOW, absent=absent))
     assert found.days[0].flags == ("from the archive",)
+
+
+def test_a_rest_side_that_is_away_takes_no_day_of_the_archive_with_it() -> None:
+    """Only what it was asked for fails."""
+    days = [DAY, DAY + timedelta(days=1)]
+    archive = Archived([archived_day(DAY, Condition.AVAILABLE, 24)], {days[1]: NotPublishedError("no file")})
+    away = BinancePast(NOW, faults={(KLINES, 0): Answer(b"", 503)})
+    found, _ = asked(archive, days, away)
+    assert [each.day for each in found.days] == [DAY]
+    assert list(found.failures) == [days[1]]
+    assert found.failures[days[1]].retryable
+
+
+def test_a_contract_that_has_ended_keeps_its_days_in_the_archive() -> None:
+    """REST does not know it any more; what the archive has of a day is kept, and says so."""
+    unknown = BinancePast(NOW, faults={(KLINES, 0): json_answer({"code": -1121, "msg": "Invalid symbol."}, status=400)})
+    days = days_between(DAY, DAY + timedelta(days=2))
+    held = [archived_day(DAY, Condition.AVAILABLE, 24), archived_day(days[1], Condition.DEGRADED, 3)]
+    found, _ = asked(Archived(held, {days[2]: NotPublishedError("no file")}), days, unknown)
+    assert [each.day for each in found.days] == days[:2]
+    assert "REST could not be asked for the rest of it" in found.days[1].flags[1]
+    assert isinstance(found.failures[days[2]], UnknownSymbolError)
+    with pytest.raises(UnknownSymbolError):
+        asked(Archived(failures=dict.fromkeys(days, NotPublishedError("no file"))), days, unknown)
 
 
 def test_archive_and_rest_of_the_replay_exchange_say_the_same() -> None:

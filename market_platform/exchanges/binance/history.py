@@ -115,14 +115,14 @@ async def _from_both(
 ) -> HistoryDays[Rows]:
     """The archive's days that are whole, and REST's word on all others."""
     if ask_archive is None or not days:
-        return await ask_rest(days)
+        return await _answered(days, ask_rest)
     archived = await _archived(days, ask_archive)
     whole = [each for each in archived.days if each.condition is Condition.AVAILABLE]
     partial = {each.day: each for each in archived.days if each.condition is not Condition.AVAILABLE}
     left = sorted({*partial, *archived.failures})
     if not left:
         return archived
-    asked = await ask_rest(left)
+    asked = await _answered(left, ask_rest, is_known=bool(archived.days))
     found, failures = list(whole), dict(asked.failures)
     for day in asked.days:
         judged = _judged(day, partial.get(day.day), archived.failures.get(day.day))
@@ -146,6 +146,29 @@ async def _archived(
         return await ask_archive(days)
     except UnknownSymbolError as error:
         return HistoryDays((), dict.fromkeys(days, NotPublishedError(str(error))))
+    except ExchangeError as error:
+        return HistoryDays((), dict.fromkeys(days, error))
+
+
+async def _answered(
+    days: Sequence[date],
+    ask_rest: Callable[[Sequence[date]], Awaitable[HistoryDays[Rows]]],
+    *,
+    is_known: bool = False,
+) -> HistoryDays[Rows]:
+    """What REST says; when it does not answer at all, every day fails.
+
+    A contract that has ended is unknown to REST and has its days in the archive: `is_known` says that it has some.
+
+    Raises:
+        UnknownSymbolError: neither knows the symbol.
+    """
+    try:
+        return await ask_rest(days)
+    except UnknownSymbolError as error:
+        if not is_known:
+            raise
+        return HistoryDays((), dict.fromkeys(days, error))
     except ExchangeError as error:
         return HistoryDays((), dict.fromkeys(days, error))
 
