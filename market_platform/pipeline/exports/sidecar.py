@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +117,15 @@ def make_document(
         "columns": [column.as_json() for column in columns],
         "inputs": [each.as_json() for each in inputs],
         "code_version": EXPORT_VERSION,
-        "platform_version": importlib.metadata.version("market-platform"),
-        "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "platform_version": _installed("market-platform"),
+        "libraries": {name: _installed(name) for name in _LIBRARIES},
     }
+
+
+@lru_cache
+def _installed(name: str) -> str:
+    """The version of an installed package."""
+    return importlib.metadata.version(name)
 
 
 def encode_document(document: Mapping[str, Any]) -> bytes:
