@@ -1,6 +1,6 @@
 """When the stock exchanges are open whose bars Yahoo has: sessions, half days, holidays and lunch breaks.
 
-Belongs here: Yahoo's codes of exchanges and their calendars, by the package exchange_calendars. Does not: bars. Calendars are
+Belongs here: calendars, by the package exchange_calendars. Does not: names of exchanges (codes.py), bars. Calendars are
 made when they are first asked for, twenty years at a time.
 """
 
@@ -16,61 +16,12 @@ from market_platform.domain.clock import day_start_ms, days_between, to_ms
 from market_platform.domain.errors import BadRequestError
 from market_platform.domain.intervals import DAY_MS, MINUTE_MS
 from market_platform.domain.sessions import Span
+from market_platform.exchanges.yahoo.codes import CALENDARS, OF_SUFFIX
 
 FINAL_AFTER_MS = 30 * MINUTE_MS
 """So long after its last session's close Yahoo may still correct a day."""
 
-CALENDARS = {
-    # United States: Nasdaq's three tiers, NYSE, Arca, American, Cboe, over the counter
-    **dict.fromkeys(("NMS", "NGM", "NCM", "NAS", "NYQ", "NYS", "PCX", "ASE", "BTS", "PNK", "OQB", "OQX"), "XNYS"),
-    **dict.fromkeys(("TOR", "VAN", "NEO", "CNQ"), "XTSE"),
-    "MEX": "XMEX",
-    "SAO": "BVMF",
-    "BUE": "XBUE",
-    "SGO": "XSGO",
-    # Europe
-    "LSE": "XLON",
-    "IOB": "XLON",
-    "GER": "XETR",
-    "FRA": "XFRA",
-    "PAR": "XPAR",
-    "AMS": "XAMS",
-    "BRU": "XBRU",
-    "LIS": "XLIS",
-    "MIL": "XMIL",
-    "MCE": "XMAD",
-    "EBS": "XSWX",
-    "VIE": "XWBO",
-    "STO": "XSTO",
-    "CPH": "XCSE",
-    "HEL": "XHEL",
-    "OSL": "XOSL",
-    "ISE": "XDUB",
-    "WSE": "XWAR",
-    "PRA": "XPRA",
-    "BUD": "XBUD",
-    "IST": "XIST",
-    # Asia, Pacific, Africa
-    "JPX": "XTKS",
-    "HKG": "XHKG",
-    "SHH": "XSHG",
-    "SHZ": "XSHG",
-    "KSC": "XKRX",
-    "KOE": "XKRX",
-    "TAI": "XTAI",
-    "TWO": "XTAI",
-    "ASX": "XASX",
-    "NZE": "XNZE",
-    "NSI": "XBOM",
-    "BSE": "XBOM",
-    "SES": "XSES",
-    "JKT": "XIDX",
-    "KLS": "XKLS",
-    "SET": "XBKK",
-    "SAU": "XSAU",
-    "JNB": "XJSE",
-}
-"""Yahoo's `exchangeName` -> a calendar's code."""
+_AMERICAN = "NYQ"
 
 _BLOCK_YEARS = 20
 _FIRST_YEAR = 1960
@@ -106,6 +57,27 @@ def calendar_code(exchange_name: str) -> str:
         raise BadRequestError(
             f"no calendar is known for Yahoo's exchange {exchange_name!r}, so its days can't be told apart; "
             f"known are {', '.join(CALENDARS)}",
+            code="no_sessions",
+        ) from None
+
+
+def exchange_of(symbol: str) -> str:
+    """Yahoo's code of the exchange of a symbol by its end, without asking: `AZN.L` -> `LSE`; without one, an American one.
+
+    That is enough to know when to poll; an answer's own code decides about days.
+
+    Raises:
+        BadRequestError: code `no_sessions`; the end is not known.
+    """
+    _, dot, end = symbol.rpartition(".")
+    if not dot or end in ("A", "B"):  # a class of shares
+        return _AMERICAN
+    try:
+        return OF_SUFFIX[end]
+    except KeyError:
+        raise BadRequestError(
+            f"{symbol}: no exchange with a calendar is known for symbols that end in .{end}; "
+            f"known ends are {', '.join(OF_SUFFIX)}",
             code="no_sessions",
         ) from None
 

@@ -10,6 +10,7 @@ import warnings
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ UNITS = 10_000
 MINUTE_MS = 60_000
 _LAST_DAY = date(2035, 12, 31)
 _DIVIDEND_MONTHS = (2, 5, 8, 11)
+_making = Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,8 +116,14 @@ class StockMarket:
         )
 
 
-@lru_cache(maxsize=8)
 def _schedule(calendar: str) -> dict[date, tuple[int, int]]:
+    """When an exchange opens and closes on each of its days; made by one thread at a time, for filters of warnings are shared."""
+    with _making:
+        return _made_schedule(calendar)
+
+
+@lru_cache(maxsize=8)
+def _made_schedule(calendar: str) -> dict[date, tuple[int, int]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # what the package itself uses of pandas
         import exchange_calendars  # type: ignore[import-untyped]  # takes half a second

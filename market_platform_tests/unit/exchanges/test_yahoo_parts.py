@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from market_platform.domain.clock import from_ms
 from market_platform.domain.errors import BadRequestError, RateLimitedError
 from market_platform.exchanges.yahoo.breaker import CircuitBreaker
+from market_platform.exchanges.yahoo.codes import CALENDARS, OF_SUFFIX
 from market_platform.exchanges.yahoo.prices import decimal_price
-from market_platform.exchanges.yahoo.sessions import CALENDARS, is_open, open_spans, sessions_of
+from market_platform.exchanges.yahoo.sessions import exchange_of, is_open, open_spans, sessions_of
 
 
 def float_text(price: Decimal) -> Decimal:
@@ -106,6 +107,19 @@ def test_twenty_years_and_their_borders_are_whole() -> None:
 @pytest.mark.parametrize(("minute", "expected"), [(-1, False), (0, True), (389, True), (390, False)])
 def test_polling_is_wanted_only_inside_a_session(minute: int, expected: bool) -> None:
     assert is_open("NMS", datetime(2024, 7, 5, 13, 30, tzinfo=UTC) + timedelta(minutes=minute)) is expected
+
+
+@pytest.mark.parametrize(
+    ("symbol", "exchange"), [("AAPL", "NYQ"), ("BRK.B", "NYQ"), ("AZN.L", "LSE"), ("7203.T", "JPX"), ("SAP.DE", "GER")]
+)
+def test_when_to_poll_a_symbol_is_known_without_asking(symbol: str, exchange: str) -> None:
+    assert exchange_of(symbol) == exchange
+
+
+def test_every_end_of_a_symbol_leads_to_a_calendar_and_another_is_refused() -> None:
+    assert set(OF_SUFFIX.values()) <= set(CALENDARS)
+    with pytest.raises(BadRequestError, match=r"end in \.TA"):
+        exchange_of("TEVA.TA")
 
 
 def test_an_exchange_without_a_calendar_is_refused() -> None:
