@@ -224,21 +224,21 @@ def _export(warehouse: Warehouse, plans: Sequence[ExportPlan], *, overwrite: boo
 
     done: Counter[str] = Counter()
     rows = size = 0
-    with _bar() as bar:
-        for plan in plans:
-            request = plan.request
-            told = _teller(bar, request.name, request.start.timestamp(), request.end.timestamp())
-            try:
+    for plan in plans:
+        request = plan.request
+        try:
+            with _bar() as bar:  # gone before its file is told
+                told = _teller(bar, request.name, request.start.timestamp(), request.end.timestamp())
                 result = export(warehouse, request, plan.path, overwrite=overwrite, on_progress=told)
-            except MarketPlatformError as error:
-                if len(plans) == 1:
-                    raise
-                done["failed"] += 1
-                bar.console.print(f"failed: {error}", markup=False, highlight=False, soft_wrap=True)
-                continue
-            done[str(result.state)] += 1
-            rows, size = rows + result.rows, size + result.bytes
-            typer.echo(_summary(result))
+        except MarketPlatformError as error:
+            if len(plans) == 1:
+                raise
+            done["failed"] += 1
+            typer.echo(f"failed: {error}", err=True)
+            continue
+        done[str(result.state)] += 1
+        rows, size = rows + result.rows, size + result.bytes
+        typer.echo(_summary(result))
     if len(plans) > 1:
         counts = ", ".join(f"{count} {state}" for state, count in sorted(done.items()))
         typer.echo(f"{len(plans)} files ({counts}): {rows:,} rows, {_shown_size(size)}")
