@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def environment(exchange: RunningReplay, database_url: str, tmp_path: Path) -> d
 
 def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "market_platform", "backfill", *arguments],
+        [sys.executable, "-m", "market_platform", *arguments],
         cwd=PROJECT_ROOT,
         env=environment,
         capture_output=True,
@@ -69,7 +69,17 @@ def lines(text: str) -> list[str]:
 def test_a_dry_run_shows_the_layers_of_every_pair_it_means(environment: dict[str, str]) -> None:
     week = ("--from", "2024-03-04", "--to", "2024-03-10", "--dry-run")
     done = run(
-        environment, "--exchange", "binance", "--coin", "BTC", *week, "--intervals", "1h,1w", "--with", "funding,oi"
+        environment,
+        "backfill",
+        "--exchange",
+        "binance",
+        "--coin",
+        "BTC",
+        *week,
+        "--intervals",
+        "1h,1w",
+        "--with",
+        "funding,oi",
     )
     assert done.returncode == 0, done.stderr
     assert lines(done.stdout) == [
@@ -83,7 +93,7 @@ def test_a_dry_run_shows_the_layers_of_every_pair_it_means(environment: dict[str
         "history_candles_1w 2024-03-04 to 2024-03-04 1 partitions",
         "30 partitions; nothing was asked for",
     ]
-    training = run(environment, "--coin", "SOL", *week, "--intervals", "4h", "--database", "training")
+    training = run(environment, "backfill", "--coin", "SOL", *week, "--intervals", "4h", "--database", "training")
     assert lines(training.stdout)[:2] == [
         "training/binance/SOLUSDT",
         "history_candles_4h 2024-03-04 to 2024-03-10 7 partitions",
@@ -95,7 +105,7 @@ def test_directly_into_the_tables_and_green_in_dagster(
 ) -> None:
     last = utc_now().date() - timedelta(days=2)
     span = ("--from", str(last - timedelta(days=1)), "--to", str(last))
-    done = run(environment, *PERPETUAL, *span, "--intervals", "1m,1h", "--with", "funding,oi", "--direct")
+    done = run(environment, "backfill", *PERPETUAL, *span, "--intervals", "1m,1h", "--with", "funding,oi", "--direct")
     assert (done.returncode, done.stdout) == (0, "8 partitions materialised\n"), done.stderr
     assert done.stderr == "", "a terminal sees a bar; a log sees nothing"
     with psycopg.connect(database_url) as connection:
@@ -110,8 +120,28 @@ def test_directly_into_the_tables_and_green_in_dagster(
         assert instance.get_materialized_partitions(key) == {str(last - timedelta(days=1)), str(last)}
 
 
+def test_directly_into_the_training_database_and_nothing_into_the_other(
+    environment: dict[str, str], database_url: str, make_database: Callable[[], str]
+) -> None:
+    training_url = make_database()
+    both = {**environment, "TRAINING_DATABASE_URL": training_url}
+    synced = run(both, "config", "sync", "--database", "training")
+    assert synced.returncode == 0, synced.stderr
+    last = str(utc_now().date() - timedelta(days=2))
+    pair = ("--exchange", "binance", "--coin", "SOL", "--market-type", "spot")
+    done = run(
+        both, "backfill", *pair, "--from", last, "--to", last, "--intervals", "1h", "--database", "training", "--direct"
+    )
+    assert (done.returncode, done.stdout) == (0, "1 partitions materialised\n"), done.stderr
+    counts = []
+    for url in (training_url, database_url):
+        with psycopg.connect(url) as connection:
+            counts.append(connection.execute("SELECT count(*) FROM candles").fetchone())
+    assert counts == [(24,), (0,)]
+
+
 def test_without_a_running_platform_it_says_what_to_do(environment: dict[str, str]) -> None:
-    done = run(environment, *PERPETUAL, "--days", "2")
+    done = run(environment, "backfill", *PERPETUAL, "--days", "2")
     assert done.returncode == 1
     assert f"Dagster at http://127.0.0.1:{environment['DAGSTER_PORT']} does not answer" in done.stderr
     assert "--direct" in done.stderr
