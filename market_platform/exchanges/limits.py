@@ -35,7 +35,7 @@ class WeightBudget:
         self._paused_until = 0.0
 
     async def take(self, weight: float, what: str) -> None:
-        """Wait until a request of that weight may be sent; `what` names it.
+        """Wait until a request of that weight may be sent; `what` names it. One that weighs nothing only heeds pauses.
 
         Raises:
             RateLimitedError: the exchange ordered a pause that is not over.
@@ -66,6 +66,10 @@ class WeightBudget:
     async def _take_with_others(self, weight: float, what: str) -> None:
         """Wait for the turn that the ledger gives, and learn from it of pauses that others were ordered."""
         while (ledger := self._ledger) is not None:
+            if not weight:
+                self._pause_here(await ledger.pause_left(self._name))
+                self._refuse_in_pause(what)
+                return
             turn = await ledger.turn(self._name, weight * 2 * self._window_s / self._most, self._window_s)
             if turn is None:
                 return

@@ -145,3 +145,15 @@ def test_pauses_are_told_to_the_ledger() -> None:
     ledger = Told()
     run_with(ledger, scenario)
     assert ledger.pauses == [("x", 5), ("x", 30)]
+
+
+def test_what_weighs_nothing_waits_for_no_turn_and_heeds_pauses() -> None:
+    async def scenario(budget: WeightBudget) -> None:
+        await budget.take(0, "x")
+        ledger.left = 600
+        with pytest.raises(RateLimitedError):
+            await budget.take(0, "x")
+
+    ledger = Told()
+    run_with(ledger, scenario)
+    assert ledger.asked == []
