@@ -34,6 +34,7 @@ from market_platform.exchanges.hyperliquid.config import HyperliquidConfig
 from market_platform.exchanges.hyperliquid.history import HyperliquidHistory
 from market_platform.exchanges.registry import open_history
 from market_platform.replay.live.clock import ExchangeClock
+from market_platform.replay.live.limits import LiveLimits
 from market_platform.replay.live.world import World
 from market_platform.replay.testing import RunningReplay, clock_from, running_replay
 from market_platform.settings import PROJECT_ROOT, Settings
@@ -68,7 +69,8 @@ def instant_retries() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def replay() -> Iterator[RunningReplay]:
-    with running_replay(world=World(7, ExchangeClock(1.0, clock_from(WEDNESDAY)))) as running:
+    patient = LiveLimits(spot_weight=100_000, usdm_weight=100_000, hyperliquid_weight=100_000)
+    with running_replay(world=World(7, ExchangeClock(1.0, clock_from(WEDNESDAY))), limits=patient) as running:
         yield running
 
 
