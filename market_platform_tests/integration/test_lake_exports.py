@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from market_platform.defs.assets.exports import ExportKind, export_asset
 from market_platform.defs.partitions import Partitions
 from market_platform.defs.policies import Policies
 from market_platform.defs.resources import resources
+from market_platform.domain.conditions import Condition
 from market_platform.domain.pairs import TradingPair
 from market_platform.lake.store import Lake
 from market_platform.pipeline.exports.lake_exports import Span, export_partition, folder_name
@@ -25,6 +26,7 @@ from market_platform.settings import load_settings
 from market_platform.starlistings import parse_starlistings
 from market_platform.warehouse.engine import Warehouse, create_warehouse
 from market_platform_tests.fixtures.export_world import CONFIG, FIRST, OPEN, SECOND, make_market, store_minutes
+from market_platform_tests.fixtures.stored_candles import store
 
 MARCH, APRIL = date(2024, 3, 1), date(2024, 4, 1)
 
@@ -76,18 +78,14 @@ def test_a_second_time_nothing_is_written_until_a_day_changes(
     first = export_partition(platform, Dataset.CANDLES, pairs, FIRST, "day")
     before = {each.key: platform.lake.info(each.key).last_modified for each in first.files}
     again = export_partition(platform, Dataset.CANDLES, pairs, FIRST, "day")
-    assert (again.data_version, [each.changed for each in again.files]) == (first.data_version, [False] * 3)
+    assert (again.data_version, [each.changed for each in again.files]) == (first.data_version, [False])
     assert {each.key: platform.lake.info(each.key).last_modified for each in again.files} == before
     pair = make_market(warehouse)  # the same rows: nothing changes
     assert export_partition(platform, Dataset.CANDLES, pairs, FIRST, "day").data_version == first.data_version
     store_minutes(warehouse, pair, FIRST, 0, 4)
     changed = export_partition(platform, Dataset.CANDLES, pairs, FIRST, "day")
     assert changed.data_version != first.data_version
-    assert [(each.key.split("interval=")[1][:2], each.changed) for each in changed.files] == [
-        ("1m", True),
-        ("15", False),
-        ("1h", False),
-    ]
+    assert [(each.rows, each.changed) for each in changed.files] == [(4, True)]
 
 
 @pytest.mark.parametrize("damage", ["file", "json", "file lost", "json lost"])
@@ -105,19 +103,33 @@ def test_what_a_killed_run_left_is_mended_by_the_next(
     assert verify_export(root(platform) / f"{made.key}.json").differences == ()
 
 
-def test_days_without_rows_are_files_that_say_so(platform: Platform, pairs: list[TradingPair]) -> None:
-    made = export_partition(platform, Dataset.FUNDING, pairs, date(2024, 5, 5), "day")
+def test_known_days_without_rows_are_files_that_say_so(
+    platform: Platform, pairs: list[TradingPair], warehouse: Warehouse
+) -> None:
+    pair = make_market(warehouse)
+    store_minutes(warehouse, pair, date(2024, 5, 5), 0, 0, Condition.MISSING)
+    made = export_partition(platform, Dataset.CANDLES, pairs, date(2024, 5, 5), "day")
     assert [(each.rows, each.state) for each in made.files] == [(0, ExportState.EMPTY)]
-    assert b"no funding rates in this span" in platform.lake.get(f"{made.files[0].key}.json")
+    assert b"no candles in this span" in platform.lake.get(f"{made.files[0].key}.json")
+    assert made.unknown == 2
 
 
-@pytest.mark.parametrize(("start", "rows"), [(MARCH, 5), (APRIL, 5)])
-def test_a_month_has_all_intervals(platform: Platform, pairs: list[TradingPair], start: date, rows: int) -> None:
+def test_what_was_never_materialised_has_no_file(platform: Platform, pairs: list[TradingPair]) -> None:
+    made = export_partition(platform, Dataset.FUNDING, pairs, date(2024, 5, 5), "day")
+    assert (made.files, made.unknown) == ((), 1)
+
+
+@pytest.mark.parametrize("start", [MARCH, APRIL])
+def test_a_month_has_intervals_longer_than_a_day(
+    platform: Platform, pairs: list[TradingPair], warehouse: Warehouse, start: date
+) -> None:
+    pair = make_market(warehouse)
+    store(warehouse, pair, "1M", start, [(datetime.combine(start, time(), UTC), OPEN, "43300", "43100", "43200", "1")])
     made = export_partition(platform, Dataset.CANDLES, pairs, start, "month")
     assert made.folder == f"exports/candles_monthly/month={start:%Y-%m}"
     names = [each.key.split("interval=")[1].split("/")[0] for each in made.files]
-    assert names == ["1m", "15m", "1h", "1M"]
-    assert made.rows == rows
+    assert (names, made.rows) == (["1m", "1M"], 6)
+    assert "1M" not in str(export_partition(platform, Dataset.CANDLES, pairs, start, "day").files)
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,7 @@ def _metadata(done: "PartitionExport") -> dict[str, dg.MetadataValue]:
         "files": dg.MetadataValue.int(len(done.files)),
         "files_changed": dg.MetadataValue.int(changed),
         "files_empty": dg.MetadataValue.int(sum(not each.rows for each in done.files)),
+        "never_materialised": dg.MetadataValue.int(done.unknown),
         "folder": dg.MetadataValue.path(done.folder),
         "data_version": dg.MetadataValue.text(done.data_version),
         "code_version": dg.MetadataValue.text(EXPORT_VERSION),

@@ -51,12 +51,17 @@ class LakeFile:
 
 @dataclass(frozen=True, slots=True)
 class PartitionExport:
-    """All files of one partition. `left_out` names pairs whose data may not be passed on."""
+    """All files of one partition.
+
+    `left_out` names pairs whose data may not be passed on, `unknown` counts what was never fetched, streamed or built for these
+    days and therefore has no file. (What was, and has no rows, has a file that says why.)
+    """
 
     start: date
     folder: str
     files: tuple[LakeFile, ...]
     left_out: tuple[str, ...]
+    unknown: int = 0
 
     @property
     def rows(self) -> int:
@@ -96,6 +101,7 @@ def export_partition(
     name = folder_name(dataset, start, span, numbers)
     public = [pair for pair in pairs if pair.licence != PRIVATE]
     files: list[LakeFile] = []
+    unknown = 0
     failures: list[str] = []
     with TemporaryDirectory(prefix="market-export-") as folder:
         for pair, interval in _wanted(dataset, public, span):
@@ -113,7 +119,11 @@ def export_partition(
             )
             key = "/".join([name, f"exchange={pair.exchange}", f"symbol={pair.symbol}", *_of(interval), FILE])
             try:
-                files.append(_put(platform, request, Path(folder) / FILE, key))
+                made = _put(platform, request, Path(folder) / FILE, key)
+                if made is None:
+                    unknown += 1
+                else:
+                    files.append(made)
             except MarketPlatformError as error:
                 if is_retryable(error):
                     raise
@@ -122,7 +132,7 @@ def export_partition(
         told = "\n".join(failures[:5]) + (f"\n  … and {len(failures) - 5} more" if len(failures) > 5 else "")
         raise ExportError(f"{name}: {len(failures)} files failed, {len(files)} are written:\n{told}")
     left_out = tuple(sorted({pair.name for pair in pairs} - {pair.name for pair in public}))
-    return PartitionExport(start, name, tuple(files), left_out)
+    return PartitionExport(start, name, tuple(files), left_out, unknown)
 
 
 def folder_name(dataset: Dataset, start: date, span: Span, numbers: Numbers = "decimal") -> str:
@@ -151,8 +161,11 @@ def _wanted(dataset: Dataset, pairs: Sequence[TradingPair], span: Span) -> list[
     return made
 
 
-def _put(platform: Platform, request: ExportRequest, path: Path, key: str) -> LakeFile:
+def _put(platform: Platform, request: ExportRequest, path: Path, key: str) -> LakeFile | None:
+    """The file, written or found as it must be; None when nothing is known of these days and nothing was."""
     result = export(platform.warehouse, request, path, overwrite=True)
+    if not result.rows and set(result.conditions) <= {"unknown"} and not platform.lake.exists(key):
+        return None
     document = encode_document(result.document)
     changed = not _is_there(platform.lake, key, document)
     if changed:
