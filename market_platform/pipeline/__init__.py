@@ -9,5 +9,6 @@ Does not: Dagster (`defs/` wraps these functions), wire formats, SQL, how a file
     manifests.py the lake against its manifests; lost manifests made again
     legacy.py    old JSON tick parts → day files + manifest rows
     sweep.py     day files that later ones replaced, removed
+    exports/     rows of a span → files for models, and beside each a JSON that says what is in it
     verify.py    candles from our ticks against the exchange's own minute candles
 """

@@ -347,6 +347,25 @@ def test_every_export_beside_a_writer_is_a_state_that_was_committed(
         assert closes == {committed["".join(result.document["inputs"][0]["days"].values())]}
 
 
+def test_an_export_that_is_given_up_leaves_the_connection_to_others(
+    warehouse: Warehouse, database_url: str, pair: PairRow, tmp_path: Path
+) -> None:
+    fill_hours(database_url, pair.starlistings["1h"], HOURS, hourly_request().start)
+
+    def give_up(progress: ExportProgress) -> None:
+        raise KeyboardInterrupt
+
+    only = create_warehouse(database_url, pool_size=1)
+    try:
+        for _ in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                export(only, hourly_request(), tmp_path / "h.parquet", on_progress=give_up)
+        assert list(tmp_path.iterdir()) == []
+        assert export(only, hourly_request(), tmp_path / "h.parquet").rows == HOURS
+    finally:
+        only.close()
+
+
 def test_a_full_disk_is_said_and_leaves_no_file(
     warehouse: Warehouse, database_url: str, pair: PairRow, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ Belongs here: the order of things. Does not: any of the things.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -120,18 +121,21 @@ def _write_rows(
 ) -> _Written:
     written = _Written(hashes=_day_hashes(request, plan))
     joined = [f"{table}_time" for table in plan.source.joined]
-    for until, frame in read_months(conn, request, plan):
-        if request.interval is not None:
-            check_known_by_close(frame, request.interval, joined, request.name)
-        for hashes in written.hashes.values():
-            hashes.add(frame)
-        writer.write(_typed(frame, plan.columns))
-        if frame.height:
-            written.rows += frame.height
-            written.first = written.first or from_ms(frame["time"][0])
-            written.last = from_ms(frame["time"][-1])
-        if on_progress is not None:
-            on_progress(ExportProgress(written.rows, until))
+    with closing(
+        read_months(conn, request, plan)
+    ) as read:  # the reader is done with the connection before anybody else has it
+        for until, frame in read:
+            if request.interval is not None:
+                check_known_by_close(frame, request.interval, joined, request.name)
+            for hashes in written.hashes.values():
+                hashes.add(frame)
+            writer.write(_typed(frame, plan.columns))
+            if frame.height:
+                written.rows += frame.height
+                written.first = written.first or from_ms(frame["time"][0])
+                written.last = from_ms(frame["time"][-1])
+            if on_progress is not None:
+                on_progress(ExportProgress(written.rows, until))
     return written
 
 

@@ -5,7 +5,7 @@ Belongs here: what is read for each data set, text → frames. Does not: SQL, fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -81,7 +81,7 @@ def plan_reading(conn: Connection, request: ExportRequest, pair: PairRow) -> Rea
     return ReadPlan(source, columns_of(request.dataset, request.numbers))
 
 
-def read_months(conn: Connection, request: ExportRequest, plan: ReadPlan) -> Iterator[tuple[datetime, pl.DataFrame]]:
+def read_months(conn: Connection, request: ExportRequest, plan: ReadPlan) -> Generator[tuple[datetime, pl.DataFrame]]:
     """The rows of each month (or part of one) of the span and where it ends; all times in a frame are in ms.
 
     Raises:
@@ -110,7 +110,7 @@ def months(start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
     return spans
 
 
-def _read_ahead(conn: Connection, request: ExportRequest, plan: ReadPlan) -> Iterator[tuple[datetime, pl.DataFrame]]:
+def _read_ahead(conn: Connection, request: ExportRequest, plan: ReadPlan) -> Generator[tuple[datetime, pl.DataFrame]]:
     schema = _text_schema(plan)
     spans = months(request.start, request.end)
     with ThreadPoolExecutor(1, "export-reader") as reader:
