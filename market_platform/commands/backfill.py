@@ -26,7 +26,7 @@ def backfill(
         list[str] | None,
         typer.Argument(
             help="`dukascopy/EURUSD` or `EURUSD`; several; or `all` (that have ticks). Or use the options below.",
-            metavar="[PAIR]...",
+            metavar="PAIR",
         ),
     ] = None,
     exchange: Annotated[str | None, typer.Option(help="Pairs of this exchange: `binance`.")] = None,

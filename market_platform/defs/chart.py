@@ -80,7 +80,7 @@ def line_chart(points: pl.DataFrame, start: datetime, end: datetime, title: str)
     span = (highest - lowest) or 1.0
     start_ms, length_ms = to_ms(start), to_ms(end) - to_ms(start)
     width, height = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
-    line = " ".join(
+    line = ",".join(  # a space would be three letters of the image's address
         f"{round(_LEFT + (time - start_ms) / length_ms * width)},{round(_TOP + (highest - value) / span * height)}"
         for time, value in zip(times, values, strict=True)
     )

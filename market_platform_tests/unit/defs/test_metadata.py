@@ -13,12 +13,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from market_platform.defs.chart import candle_chart, candle_svg
+from market_platform.defs.chart import candle_chart, candle_svg, line_chart
+from market_platform.defs.history_metadata import series_metadata
 from market_platform.defs.metadata import candle_metadata, tick_metadata
 from market_platform.domain.candles import CandleUnits, to_frame
 from market_platform.domain.conditions import Condition
 from market_platform.domain.days import HourState
+from market_platform.domain.history import RawInput, SeriesKind
+from market_platform.domain.intervals import parse_interval
 from market_platform.domain.quality import TickAnomalies
+from market_platform.pipeline.history_reports import SeriesDayReport, told_times
 from market_platform.pipeline.reports import CandleDayReport, TickDayReport
 
 DAY = date(2024, 3, 4)
@@ -178,3 +182,62 @@ def test_a_flat_day_and_too_many_candles_are_no_trouble() -> None:
     assert candle_chart(flat, START, START + timedelta(days=1), 900, "flat") is not None
     assert candle_chart(outline(101, 10), START, START + timedelta(days=1), 600, "too many") is None
     assert candle_chart(outline(0), START, START + timedelta(days=1), 900, "none") is None
+
+
+def readings(count: int = 288) -> pl.DataFrame:
+    """Open interest every five minutes."""
+    times = [START + timedelta(minutes=5 * number) for number in range(count)]
+    values = [80_000 + 500 * np.sin(number / 20) for number in range(count)]
+    return pl.DataFrame(
+        {"time": times, "value": values}, schema={"time": pl.Datetime("ms", "UTC"), "value": pl.Float64()}
+    )
+
+
+def test_a_fetched_day_says_where_it_is_from_and_stays_small() -> None:
+    report = SeriesDayReport(
+        pair="binance/BTCUSDT.P",
+        series=SeriesKind.OPEN_INTEREST,
+        day=DAY,
+        condition=Condition.DEGRADED,
+        rows=280,
+        changed_rows=280,
+        first_time=START,
+        last_time=START + timedelta(hours=23),
+        data_version="0" * 32,
+        reason="8 readings are missing",
+        missing=tuple(START + timedelta(minutes=5 * number) for number in range(8)),
+        flags=tuple(f"flag {number}" for number in range(30)),
+        inputs=tuple(RawInput(f"openInterestHist?startTime={number}", "a" * 64, 999, 288) for number in range(30)),
+        reissued=("metrics.zip: 3f2a… → 9c0d…",),
+        outline=readings(),
+    )
+    metadata = series_metadata(report, "history-1")
+    assert metadata["missing_times"].value == "00:00, 00:05, 00:10, 00:15, 00:20, 00:25, 00:30, 00:35"
+    assert str(metadata["inputs"].value).splitlines()[-1] == "and 25 more"
+    assert str(metadata["flags"].value).splitlines()[:2] == ["flag 0", "flag 1"]
+    event = dg.AssetMaterialization("open_interest", metadata=metadata, partition=DAY.isoformat())
+    assert len(dg.serialize_value(event)) < EVENT_LIMIT
+    picture = re.fullmatch(r"!\[(.*)\]\(data:image/svg\+xml,(.*)\)", str(metadata["chart"].value))
+    assert picture is not None
+    assert picture[1] == "binance/BTCUSDT.P 2024-03-04, open interest"
+    root = ET.fromstring(unquote(picture[2]))
+    [line] = [each for each in root if each.tag.endswith("polyline")]
+    assert len(line.attrib["points"].split(",")) == 2 * 288
+
+
+@pytest.mark.parametrize("count", [0, 1, 301])
+def test_too_few_or_too_many_points_are_no_picture(count: int) -> None:
+    assert line_chart(readings(count), START, START + timedelta(days=1), "none") is None
+
+
+def test_a_flat_line_is_drawn() -> None:
+    flat = readings(3).with_columns(value=pl.lit(5.0))
+    assert line_chart(flat, START, START + timedelta(days=1), "flat") is not None
+
+
+def test_times_that_follow_each_other_are_a_span() -> None:
+    minutes = [START + timedelta(minutes=number) for number in (0, 1, 2, 59, 61)]
+    assert told_times(minutes, parse_interval("1m")) == "00:00–00:02 (3), 00:59, 01:01"
+    assert told_times([]) == "none"
+    scattered = [START + timedelta(minutes=3 * number) for number in range(15)]
+    assert told_times(scattered, parse_interval("1m")).endswith(", 00:27, and 5 more")
