@@ -83,7 +83,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             tops = {name.split(".")[0] for name in names} - sys.stdlib_module_names - OURS
             found = {canonicalize_name(providers[top][0]) for top in tops if top in providers}
-            imported["market_platform_tests" in path.parts] |= found
+            imported["market_platform_tests" in path.parts or "examples" in path.parts] |= found
     runtime = {canonicalize_name(each.name) for each in wanted()}
     everything = runtime | {canonicalize_name(each.name) for extra in ("dev", "bench") for each in wanted(extra)}
     assert imported[False] - BROUGHT_ALONG <= runtime

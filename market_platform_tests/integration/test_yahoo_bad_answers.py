@@ -355,7 +355,7 @@ def test_a_circuit_that_is_open_asks_nothing() -> None:
 @pytest.mark.parametrize(
     ("meta", "told"),
     [
-        ({"exchangeName": "XXX"}, "no calendar"),
+        ({"exchangeName": "NOWHERE"}, "no calendar"),
         ({"currency": "EUR"}, "set it to EUR"),
         ({"currency": None}, "no currency"),
     ],
