@@ -342,6 +342,17 @@ def test_a_wrong_number_is_refused() -> None:
     assert "a rate of another coin" in str(fundings_of(server).failures[DAYS[0]])
 
 
+def test_a_number_that_can_t_be_stored_exactly_fails_its_day_alone() -> None:
+    server = Hyperliquid()
+    noon = day_start_ms(DAYS[1]) + 12 * HOUR_MS
+    fine = {"v": "1.5000000000000000001"}
+    server.meddle = lambda rows: [{**each, **fine} if each.get("t") == noon else each for each in rows]
+    got = candles_of(server)
+    assert list(states(got).values()) == ["available", "available", "BadPayloadError"]
+    assert states(got)[DAYS[1]] == "BadPayloadError"
+    assert "more than 18 decimals" in str(got.failures[DAYS[1]])
+
+
 def test_a_young_market_has_nothing_before_its_first_candle() -> None:
     server = Hyperliquid()
     listed = day_start_ms(DAYS[1]) + 10 * HOUR_MS

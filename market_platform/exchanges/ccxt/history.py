@@ -117,16 +117,12 @@ class CcxtHistory(NoHistory):
                 start, end = span_of([day])
                 rows = [each for each in read.rows if start <= each.open_ms < end]
                 flags = (*numbers.flags, *read.amounts.flags(self._config.ccxt_id))
-                made.append(
-                    candle_day(
-                        day,
-                        rows,
-                        buckets_of(day, interval),
-                        read.inputs(start, end),
-                        reason=self._why(day, rows, read.rows[0].open_ms if read.rows else read.served_ms, "candle"),
-                        flags=flags if rows else (),
-                    )
-                )
+                reason = self._why(day, rows, read.rows[0].open_ms if read.rows else read.served_ms, "candle")
+                expected, inputs = buckets_of(day, interval), read.inputs(start, end)
+                try:
+                    made.append(candle_day(day, rows, expected, inputs, reason=reason, flags=flags if rows else ()))
+                except BadPayloadError as error:
+                    failures[day] = error
         return HistoryDays(tuple(sorted(made, key=lambda each: each.day)), failures)
 
     async def funding(self, pair: HistoryPair, days: Sequence[date]) -> HistoryDays[tuple[Funding, ...]]:

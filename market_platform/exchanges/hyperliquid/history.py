@@ -22,7 +22,7 @@ import polars as pl
 
 from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.conditions import Condition
-from market_platform.domain.errors import ExchangeError, MarketPlatformError
+from market_platform.domain.errors import BadPayloadError, ExchangeError, MarketPlatformError
 from market_platform.domain.events import Candle, Funding
 from market_platform.domain.history import HistoryDay, HistoryDays, HistoryPair, RawInput
 from market_platform.domain.intervals import DAY_MS, Interval
@@ -144,8 +144,11 @@ class HyperliquidHistory(NoHistory):
                 _, end = span_of([day])
                 if end > read.until_ms and read.error is not None:
                     failures[day] = read.error
-                else:
+                    continue
+                try:
                     made.append(_candles_made(day, interval, read, edge))
+                except BadPayloadError as error:
+                    failures[day] = error
         return HistoryDays(tuple(sorted(made, key=lambda each: each.day)), failures)
 
     async def funding(self, pair: HistoryPair, days: Sequence[date]) -> HistoryDays[tuple[Funding, ...]]:

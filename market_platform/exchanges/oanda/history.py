@@ -31,6 +31,7 @@ import polars as pl
 from market_platform.domain.clock import Clock, to_ms, utc_now
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import (
+    BadPayloadError,
     ConfigError,
     ExchangeError,
     ExchangeUnavailableError,
@@ -127,8 +128,11 @@ class OandaHistory(NoHistory):
             for day in block:
                 if span_of([day])[1] > read.until_ms and read.error is not None:
                     failures[day] = read.error
-                else:
+                    continue
+                try:
                     made.append(_day_of(day, interval, hours, read, now))
+                except BadPayloadError as error:
+                    failures[day] = error
         return HistoryDays(tuple(sorted(made, key=lambda each: each.day)), failures)
 
     async def _read(self, instrument: str, interval: Interval, start_ms: int, end_ms: int) -> _Read:
