@@ -150,10 +150,9 @@ def shown_state(state: DatabaseState) -> str:
     """One line for people."""
     if state.shares_realtime:
         return f"{state.database:<8}  the realtime database (no training database is set)"
-    facts = [state.problem] if state.problem else []
-    if state.problem is None and state.active_pairs is not None:
-        facts.append(f"{state.active_pairs} active pairs")
-    return f"{state.database:<8}  {state.where or 'nowhere'}: {'; '.join(facts)}"
+    if state.problem:
+        return f"{state.database:<8}  {state.problem}"  # it names the database
+    return f"{state.database:<8}  {state.where}: {state.active_pairs} active pairs"
 
 
 def _state(settings: Settings, database: Database) -> DatabaseState:
@@ -172,7 +171,7 @@ def _state(settings: Settings, database: Database) -> DatabaseState:
         missing = len(migrations.pending(found.url))
         if missing:
             option = " --database training" if database == "training" else ""
-            problem = f"{missing} migrations are missing; run `market-platform migrate{option}`"
+            problem = f"{where}: {missing} migrations are missing; run `market-platform migrate{option}`"
             return DatabaseState(database, where, pending_migrations=missing, problem=problem)
         with open_database(settings, database) as warehouse:
             with warehouse.connect() as connection:
