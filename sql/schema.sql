@@ -713,13 +713,25 @@ CREATE TABLE public.proof_days (
     day date NOT NULL,
     minutes integer NOT NULL,
     differences integer NOT NULL,
+    unexplained integer NOT NULL,
     compared jsonb NOT NULL,
+    left_out jsonb DEFAULT '{}'::jsonb NOT NULL,
+    inputs jsonb DEFAULT '{}'::jsonb NOT NULL,
     run_id text NOT NULL,
     code_version text NOT NULL,
     proved_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT proof_days_check CHECK (((unexplained >= 0) AND (unexplained <= differences))),
     CONSTRAINT proof_days_differences_check CHECK ((differences >= 0)),
     CONSTRAINT proof_days_minutes_check CHECK ((minutes >= 0))
 );
+
+COMMENT ON COLUMN public.proof_days.minutes IS 'that any side has';
+
+COMMENT ON COLUMN public.proof_days.compared IS 'minutes compared, by sides';
+
+COMMENT ON COLUMN public.proof_days.left_out IS 'sides that were not compared, each with why';
+
+COMMENT ON COLUMN public.proof_days.inputs IS 'what each side was: ranks of rows, data versions, hashes, notes';
 
 CREATE TABLE public.proof_differences (
     trading_pair_id integer NOT NULL,
@@ -729,10 +741,15 @@ CREATE TABLE public.proof_differences (
     field text NOT NULL,
     left_value text,
     right_value text,
-    reason text NOT NULL
+    reason text NOT NULL,
+    detail text DEFAULT ''::text NOT NULL,
+    CONSTRAINT proof_differences_reason_check CHECK ((reason ~ '^[a-z_]+$'::text)),
+    CONSTRAINT proof_differences_sides_check CHECK ((sides = ANY (ARRAY['streamed/rebuilt'::text, 'streamed/exchange'::text, 'rebuilt/exchange'::text])))
 );
 
 COMMENT ON COLUMN public.proof_differences.sides IS 'streamed/rebuilt, streamed/exchange or rebuilt/exchange: left and right value';
+
+COMMENT ON COLUMN public.proof_differences.left_value IS 'exact, as text; NULL where the side has no such minute';
 
 CREATE TABLE public.quote_currencies (
     id integer NOT NULL,

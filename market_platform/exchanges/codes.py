@@ -9,6 +9,8 @@ TICK_EXCHANGES = ("dukascopy",)
 """Exchanges whose tick history can be fetched."""
 QUOTE_STREAMS = ("oanda",)
 """Exchanges whose live ticks are quotes; those of all others are trades."""
+NUMBERED_TRADES = ("binance",)
+"""Exchanges that number a market's trades up by one, in the order they were made."""
 LIVE_EXCHANGES = ("binance", "hyperliquid", "oanda")
 """Exchanges that can be streamed."""
 

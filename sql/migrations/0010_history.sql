@@ -92,25 +92,34 @@ CREATE TABLE proof_days (
     day date NOT NULL,
     minutes integer NOT NULL CHECK (minutes >= 0),
     differences integer NOT NULL CHECK (differences >= 0),
+    unexplained integer NOT NULL CHECK (unexplained BETWEEN 0 AND differences),
     compared jsonb NOT NULL,
+    left_out jsonb NOT NULL DEFAULT '{}',
+    inputs jsonb NOT NULL DEFAULT '{}',
     run_id text NOT NULL,
     code_version text NOT NULL,
     proved_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (trading_pair_id, day)
 );
+COMMENT ON COLUMN proof_days.minutes IS 'that any side has';
+COMMENT ON COLUMN proof_days.compared IS 'minutes compared, by sides';
+COMMENT ON COLUMN proof_days.left_out IS 'sides that were not compared, each with why';
+COMMENT ON COLUMN proof_days.inputs IS 'what each side was: ranks of rows, data versions, hashes, notes';
 CREATE TABLE proof_differences (
     trading_pair_id integer NOT NULL,
     day date NOT NULL,
     "time" timestamptz NOT NULL,
-    sides text NOT NULL,
+    sides text NOT NULL CHECK (sides IN ('streamed/rebuilt', 'streamed/exchange', 'rebuilt/exchange')),
     field text NOT NULL,
     left_value text,
     right_value text,
-    reason text NOT NULL,
+    reason text NOT NULL CHECK (reason ~ '^[a-z_]+$'),
+    detail text NOT NULL DEFAULT '',
     PRIMARY KEY (trading_pair_id, day, "time", sides, field),
     FOREIGN KEY (trading_pair_id, day) REFERENCES proof_days ON DELETE CASCADE
 );
 COMMENT ON COLUMN proof_differences.sides IS 'streamed/rebuilt, streamed/exchange or rebuilt/exchange: left and right value';
+COMMENT ON COLUMN proof_differences.left_value IS 'exact, as text; NULL where the side has no such minute';
 
 -- Legacy ticks on their way from market_ticks into the lake, a row a pair and day.
 CREATE TABLE tick_moves (
