@@ -95,7 +95,8 @@ def backfill(
     today = utc_now().date()
     start, end = read_days(first, last, days, today)
     chosen = read_layers(layers, intervals, beside)
-    targets = plan(settings, Request(start, end, today, database, tuple(pairs or ()), wanted, chosen))
+    request = Request(start, end, today, database, tuple(pairs or ()), wanted, chosen, exact=layers is not None)
+    targets = plan(settings, request)
     if dry_run:
         show_plan(targets)
         return

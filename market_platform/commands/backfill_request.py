@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Request:
     """A backfill's days, both included, which pairs of which database (by `names` or by what is `wanted`), and which layers.
 
-    `layers` empty means the usual ones of each pair.
+    `layers` empty means the usual ones of each pair. `exact` layers are all of them; others are candles and what is beside them,
+    and a pair with ticks gets its ticks, too.
     """
 
     first: date
@@ -36,6 +37,7 @@ class Request:
     names: tuple[str, ...]
     wanted: Wanted
     layers: tuple[str, ...]
+    exact: bool = False
 
 
 def read_days(first: str | None, last: str | None, days: int | None, today: date) -> tuple[date, date]:
@@ -121,10 +123,10 @@ def _offered(pair: TradingPair, request: Request) -> list[str]:
     from market_platform.defs.choices import SERIES, short_names
     from market_platform.defs.names import TICKS, has_history
 
-    if request.names:
-        return list(request.layers)
-    offered = [each for each in request.layers if each not in SERIES or each in short_names(pair)]
-    return [TICKS, *offered] if offered and has_history(pair) else offered
+    offered = list(request.layers)
+    if not request.names:
+        offered = [each for each in offered if each not in SERIES or each in short_names(pair)]
+    return [TICKS, *offered] if offered and has_history(pair) and not request.exact else offered
 
 
 def _known_days(settings: Settings, pairs: Sequence[TradingPair], request: Request) -> Mapping[str, AbstractSet[date]]:

@@ -93,6 +93,8 @@ def test_a_dry_run_shows_the_layers_of_every_pair_it_means(environment: dict[str
         "history_candles_1w 2024-03-04 to 2024-03-04 1 partitions",
         "30 partitions; nothing was asked for",
     ]
+    ticked = run(environment, "backfill", "EURUSD", *week, "--intervals", "1h")
+    assert [line.split()[0] for line in lines(ticked.stdout)[:3]] == ["dukascopy/EURUSD", "ticks", "candles_1h"]
     training = run(environment, "backfill", "--coin", "SOL", *week, "--intervals", "4h", "--database", "training")
     assert lines(training.stdout)[:2] == [
         "training/binance/SOLUSDT",
