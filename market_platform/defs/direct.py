@@ -17,7 +17,8 @@ import dagster as dg
 
 from market_platform.defs.build import accept_beta, build_defs
 from market_platform.defs.failures import FAILED_DAYS
-from market_platform.defs.names import PAIR_TAG, TRIGGER_TAG
+from market_platform.defs.names import PAIR_TAG
+from market_platform.defs.orphans import command_tags, fail_killed_commands
 from market_platform.defs.partitions import range_tags
 from market_platform.defs.plan import Target
 from market_platform.defs.policies import Policies
@@ -76,13 +77,14 @@ def run_directly(
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     # its own files belong into DAGSTER_HOME; an absolute name stands for itself
     with dg.DagsterInstance.from_config(str(settings.dagster_home), str(PROJECT_ROOT / "dagster.yaml")) as instance:
+        fail_killed_commands(instance)
         for pair, mine in targets.items():
             for run in runs_of(mine, settings.backfill_days_per_run):
                 first, last = run[0].first, run[0].last
                 result = job.execute_in_process(
                     instance=instance,
                     asset_selection=[dg.AssetKey(list(target.path)) for target in run],
-                    tags={**range_tags(first, last), TRIGGER_TAG: "direct", PAIR_TAG: pair},
+                    tags={**range_tags(first, last), **command_tags(), PAIR_TAG: pair},
                     run_config={
                         "loggers": {"console": {}}
                     },  # without it Dagster adds its own, which prints every event

@@ -17,7 +17,7 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from market_platform.defs import storage
 from market_platform.defs.housekeeping import delete_compute_logs, prune_job
 from market_platform.defs.instance import STEPS_AT_ONCE, configure_instance, exchange_pools
-from market_platform.defs.orphans import code_server_start, fail_orphaned_runs
+from market_platform.defs.orphans import code_server_start, command_tags, fail_killed_commands, fail_orphaned_runs
 from market_platform.defs.resources import resources
 from market_platform.embedded.services import child_environment
 from market_platform.settings import load_settings
@@ -187,6 +187,34 @@ def test_an_orphan_is_started_again_by_dagster(instance: dg.DagsterInstance) -> 
     run = instance.get_run_by_id(run_id)
     assert run is not None
     assert run.tags["dagster/will_retry"] == "true"
+
+
+def killed_process() -> str:
+    """What the tag says of a command that is no more."""
+    code = "from market_platform.defs.orphans import command_tags; print(command_tags()['market/process'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_runs_of_killed_commands_are_failed_and_give_back_their_places(instance: dg.DagsterInstance) -> None:
+    dead = {**command_tags(), "market/process": killed_process()}
+    killed, living = started_run(instance, dead), started_run(instance, command_tags())
+    elsewhere = started_run(instance, {**dead, "market/process": "another-machine 1 1@0"})
+    unknown = started_run(instance, {"market/trigger": "direct"})
+    storage = instance.event_log_storage
+    storage.initialize_concurrency_limit_to_default("binance")
+    for run_id in (killed, living):
+        assert storage.claim_concurrency_slot("binance", run_id, "history").is_claimed
+    assert not storage.claim_concurrency_slot("binance", "another run", "history").is_claimed
+    assert fail_killed_commands(instance) == [killed]
+    assert storage.get_concurrency_info("binance").active_run_ids == {living}
+    runs = {run_id: instance.get_run_by_id(run_id) for run_id in (killed, living, elsewhere, unknown)}
+    started = dg.DagsterRunStatus.STARTED
+    assert [run.status for run in runs.values() if run] == [dg.DagsterRunStatus.FAILURE, started, started, started]
+    run = runs[killed]
+    assert run is not None
+    assert run.tags.get("dagster/will_retry") != "true", "Dagster can't start a command again"
+    assert fail_killed_commands(instance) == []
 
 
 def test_the_code_server_started_before_now() -> None:
