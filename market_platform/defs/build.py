@@ -71,7 +71,7 @@ def build_defs(
     if streamed:
         _add_live(kit, streamed, settings, partitions, policies, clock)
     add_history(kit, pairs, settings, partitions, policies, clock)
-    add_exports(kit, pairs, partitions, policies)
+    add_exports(kit, pairs, settings, partitions, policies)
     housekeeping = prune_job(settings.event_log_retention_days)
     return dg.Definitions(
         assets=kit.assets,

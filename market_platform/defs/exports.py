@@ -19,21 +19,32 @@ from market_platform.defs.partitions import Partitions, last_complete_month
 from market_platform.defs.policies import Policies
 from market_platform.domain.databases import Database
 from market_platform.domain.pairs import TradingPair
+from market_platform.embedded.databases import has_training_database
+from market_platform.settings import Settings
 
 Span = Literal["day", "month"]
 
 
-def add_exports(kit: Kit, pairs: Sequence[TradingPair], partitions: Partitions, policies: Policies) -> None:
-    """Add the data sets of each database that has pairs."""
+def add_exports(
+    kit: Kit, pairs: Sequence[TradingPair], settings: Settings, partitions: Partitions, policies: Policies
+) -> None:
+    """Add the data sets of each database that has pairs; without a training database its pairs have no nights."""
     databases: tuple[Database, ...] = ("realtime", TRAINING)
     for database in databases:
         mine = [pair for pair in pairs if is_training(pair) == (database == TRAINING)]
         if mine:
-            _add(kit, mine, database, partitions, policies)
+            nightly = database != TRAINING or has_training_database(settings)
+            _add(kit, mine, database, partitions, policies, scheduled=nightly)
 
 
 def _add(
-    kit: Kit, pairs: Sequence[TradingPair], database: Database, partitions: Partitions, policies: Policies
+    kit: Kit,
+    pairs: Sequence[TradingPair],
+    database: Database,
+    partitions: Partitions,
+    policies: Policies,
+    *,
+    scheduled: bool,
 ) -> None:
     spans: tuple[Span, ...] = ("day", "month")
     for span in spans:
@@ -46,7 +57,8 @@ def _add(
             description=f"Parquet files of every data set for any {span}s, {database} database.",
         )
         kit.jobs.append(job)
-        kit.schedules.append(_schedule(job, span, database))
+        if scheduled:
+            kit.schedules.append(_schedule(job, span, database))
 
 
 def _schedule(job: AssetJob, span: Span, database: Database) -> dg.ScheduleDefinition:

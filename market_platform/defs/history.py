@@ -6,6 +6,7 @@ Belongs here: which assets, jobs and schedules a pair's past gets. Does not: the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from market_platform.defs.assets.history import history_assets, history_candle_key
 from market_platform.defs.assets.periods import history_period_asset
@@ -15,12 +16,17 @@ from market_platform.defs.kit import Kit
 from market_platform.defs.names import TRAINING, history_day_layers, history_period_intervals, is_training
 from market_platform.defs.partitions import Partitions
 from market_platform.defs.policies import Policies
+from market_platform.defs.reissues import reissue_job, reissue_schedule
 from market_platform.defs.schedules import HISTORY_PERIODS_AT, PeriodsOf, history_schedule, period_schedule
 from market_platform.domain.clock import Clock
 from market_platform.domain.intervals import PERIOD_INTERVALS
 from market_platform.domain.pairs import TradingPair
 from market_platform.embedded.databases import has_training_database
+from market_platform.exchanges.codes import has_archive
 from market_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from market_platform.exchanges.binance.dumps.client import BinanceDumps
 
 
 def add_history(
@@ -61,6 +67,7 @@ def add_history(
                 )
                 kit.sensors.append(sensor)
             _add_periods(kit, mine, database, nightly=nightly)
+            _add_reissues(kit, mine, settings, clock, database, nightly=nightly)
 
 
 def _add_periods(kit: Kit, pairs: Sequence[TradingPair], database: str, *, nightly: bool) -> None:
@@ -74,3 +81,21 @@ def _add_periods(kit: Kit, pairs: Sequence[TradingPair], database: str, *, night
             if nightly:
                 of = PeriodsOf(prefix, HISTORY_PERIODS_AT, history_candle_key)
                 kit.schedules.append(period_schedule(having, interval, job, of))
+
+
+def _add_reissues(
+    kit: Kit, pairs: Sequence[TradingPair], settings: Settings, clock: Clock, database: str, *, nightly: bool
+) -> None:
+    """What looks for files that an exchange published again."""
+
+    def open_archive() -> BinanceDumps:
+        from market_platform.exchanges.registry import binance_archive
+
+        return binance_archive(settings, clock)
+
+    having = [pair for pair in pairs if has_archive(pair)]
+    if having:
+        job = reissue_job(having, open_archive, database)
+        kit.jobs.append(job)
+        if nightly:
+            kit.schedules.append(reissue_schedule(job))

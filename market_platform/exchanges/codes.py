@@ -32,3 +32,8 @@ def history_kinds(pair: TradingPair) -> tuple[SeriesKind, ...]:
         context = (SeriesKind.FUNDING, SeriesKind.OPEN_INTEREST) if pair.market_type == "perps" else ()
         return (SeriesKind.CANDLES, *context)
     return _KINDS.get((pair.exchange, pair.market_type), ())
+
+
+def has_archive(pair: TradingPair) -> bool:
+    """Whether the exchange publishes files of the pair's past, which it may publish again."""
+    return pair.exchange == "binance" and pair.history != CCXT

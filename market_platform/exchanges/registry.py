@@ -19,11 +19,20 @@ from market_platform.settings import Settings
 
 if TYPE_CHECKING:
     from market_platform.exchanges.binance.config import BinanceConfig
+    from market_platform.exchanges.binance.dumps.client import BinanceDumps
     from market_platform.exchanges.binance.history import BinanceHistory
     from market_platform.exchanges.hyperliquid.config import HyperliquidConfig
     from market_platform.exchanges.oanda.config import OandaConfig
 
-__all__ = ["LIVE_EXCHANGES", "TICK_EXCHANGES", "dukascopy_config", "live_exchange", "open_history", "open_tick_source"]
+__all__ = [
+    "LIVE_EXCHANGES",
+    "TICK_EXCHANGES",
+    "binance_archive",
+    "dukascopy_config",
+    "live_exchange",
+    "open_history",
+    "open_tick_source",
+]
 
 
 @asynccontextmanager
@@ -55,14 +64,20 @@ async def open_history(pair: TradingPair, settings: Settings, clock: Clock = utc
             yield await stack.enter_async_context(_history(pair, settings, clock))
 
 
-async def _binance_history(settings: Settings, clock: Clock, stack: AsyncExitStack) -> BinanceHistory:
-    """Binance's archive and REST side; the archive is open already."""
+def binance_archive(settings: Settings, clock: Clock = utc_now) -> BinanceDumps:
+    """Binance's public files; use as an async context manager."""
     from market_platform.exchanges.binance.dumps.client import BinanceDumps
     from market_platform.exchanges.binance.dumps.config import DumpsConfig
+
+    return BinanceDumps(DumpsConfig(base_url=settings.live_url("binance_dumps")), clock)
+
+
+async def _binance_history(settings: Settings, clock: Clock, stack: AsyncExitStack) -> BinanceHistory:
+    """Binance's archive and REST side; the archive is open already."""
     from market_platform.exchanges.binance.history import BinanceHistory
 
-    archive = BinanceDumps(DumpsConfig(base_url=settings.live_url("binance_dumps")), clock)
-    return BinanceHistory(_binance_config(settings), clock, await stack.enter_async_context(archive))
+    archive = await stack.enter_async_context(binance_archive(settings, clock))
+    return BinanceHistory(_binance_config(settings), clock, archive)
 
 
 def _history(pair: TradingPair, settings: Settings, clock: Clock) -> AbstractAsyncContextManager[HistorySource]:

@@ -112,6 +112,7 @@ def test_streamed_pairs_get_external_assets_day_files_and_their_exchange_s_own_p
         "history_last_week",
         "history_yesterday",
         "prune_event_log",
+        "reissued_files",
     }
 
 
