@@ -18,6 +18,7 @@ from market_platform_tests.fixtures.history_world import HistoryWorld, materiali
 from market_platform_tests.fixtures.scripted_history import ScriptedHistory, candle_day, raw_input
 
 SPOT, PERPETUAL, HYPER = "binance/BTCUSDT", "binance/BTCUSDT.P", "hyperliquid/BTCUSD"
+STOCK, FOREX = "yahoo/AAPL", "oanda/EURUSD"
 MONDAY, TUESDAY = date(2026, 11, 16), date(2026, 11, 17)
 LAST_WEEK = date(2026, 11, 9)
 MINUTE = parse_interval("1m")
@@ -31,7 +32,7 @@ def exchange() -> Iterator[RunningReplay]:
 
 @pytest.fixture
 def world(exchange: RunningReplay, database_url: str, tmp_path: Path) -> Iterator[HistoryWorld]:
-    made = HistoryWorld(database_url, tmp_path, exchange, [SPOT, PERPETUAL, HYPER])
+    made = HistoryWorld(database_url, tmp_path, exchange, [SPOT, PERPETUAL, HYPER, STOCK, FOREX])
     yield made
     made.close()
 
@@ -133,6 +134,27 @@ def test_hyperliquid_says_where_its_history_ends(world: HistoryWorld, instance: 
     assert found["history_funding_rates", LAST_WEEK.isoformat()]["rows"] == 24
     [coverage] = [each for each in result.get_asset_check_evaluations() if not each.passed]
     assert (coverage.check_name, coverage.severity) == ("coverage_against_sessions", dg.AssetCheckSeverity.WARN)
+
+
+def test_markets_that_close_say_so_and_a_stock_has_its_actions_beside_it(
+    world: HistoryWorld, instance: dg.DagsterInstance
+) -> None:
+    friday, monday = date(2026, 11, 13), MONDAY
+    stock = world.run(instance, STOCK, ["history_candles_1d", "corporate_actions"], friday, monday)
+    assert stock.success, failure_of(stock)
+    found = materialised(instance, stock)
+    assert [found["history_candles_1d", f"2026-11-{day}"]["condition"] for day in (13, 14, 15, 16)] == [
+        "available",
+        "closed",
+        "closed",
+        "available",
+    ]
+    assert {layer for layer, _ in found} == {"history_candles_1d", "corporate_actions"}
+    forex = world.run(instance, FOREX, ["history_candles_1h"], friday, monday)
+    assert forex.success, failure_of(forex)
+    hours = materialised(instance, forex)
+    assert hours["history_candles_1h", "2026-11-14"]["rows"] == 0
+    assert hours["history_candles_1h", "2026-11-13"]["rows"] > 0
 
 
 def test_a_bad_day_fails_alone_and_the_others_are_reported(scripted: Scripted, instance: dg.DagsterInstance) -> None:
