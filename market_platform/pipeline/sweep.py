@@ -1,4 +1,4 @@
-"""Day files of the lake that no manifest names any more: found and removed once no reader can still be at them."""
+"""Day files that no manifest names any more, and what killed writers left: removed once nobody can still be at them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,38 @@ from typing import Any
 from market_platform.lake.day_files import DayFiles
 from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.lake.trade_days import TRADE_DAYS
+from market_platform.pipeline.exports.lake_exports import ROOT as EXPORTS
 from market_platform.pipeline.platform import Platform
 from market_platform.warehouse.lake_days import load_lake_days
 from market_platform.warehouse.reference import PairRow, load_pairs
 
 SUPERSEDED_FOR = timedelta(days=1)
 """How long a superseded file stays: a run that reads it, or one about to commit it, has ended by then."""
+_ROOTS = (TICK_DAYS.root, TRADE_DAYS.root, EXPORTS)
 
 
 def sweep_superseded(platform: Platform, on_removed: Callable[[str], None]) -> int:
     """Delete files that a later one of the same day has replaced; returns how many went, and tells the key of each.
 
-    A file a manifest names is never touched, nor the files of a day whose manifest names none of them.
+    A file a manifest names is never touched, nor the files of a day whose manifest names none of them. What killed writers left
+    goes, too, wherever it is.
 
     Raises:
         WarehouseError, LakeError: one of them does not answer. Doing it again does the rest.
     """
     with platform.warehouse.connect() as connection:
         pairs = load_pairs(connection)
-    return sum(_sweep_pair(platform, pair, days, on_removed) for pair in pairs for days in (TICK_DAYS, TRADE_DAYS))
+    superseded = sum(
+        _sweep_pair(platform, pair, days, on_removed) for pair in pairs for days in (TICK_DAYS, TRADE_DAYS)
+    )
+    return superseded + sum(_sweep_leftovers(platform, root, on_removed) for root in _ROOTS)
+
+
+def _sweep_leftovers(platform: Platform, root: str, on_removed: Callable[[str], None]) -> int:
+    removed = platform.lake.remove_leftovers(root, platform.clock() - SUPERSEDED_FOR)
+    for key in removed:
+        on_removed(key)
+    return len(removed)
 
 
 def _sweep_pair(platform: Platform, pair: PairRow, days: DayFiles[Any], on_removed: Callable[[str], None]) -> int:

@@ -160,6 +160,22 @@ def test_a_replaced_day_file_is_swept_a_day_later_and_never_the_committed_one(
     assert len(build(platform, pair, WEEK[:1])) == len(DAY_INTERVALS)
 
 
+def test_what_killed_writers_left_is_swept_a_day_later(platform: Platform, pair: TradingPair) -> None:
+    """Of every kind of object, also of a day whose only file is the current one."""
+    [day] = ingest(platform, pair, WEEK[:1])
+    platform.lake.replace("exports/merged/date=2024-03-04/data.parquet", b"an export")
+    kept = {info.key for info in platform.lake.list()}
+    root = Path(platform.lake.url.removeprefix("file://"))
+    left = [f"{day.object_key}#1", "exports/merged/date=2024-03-04/data.parquet#2"]
+    for key in left:
+        (root / key).write_bytes(b"half of it")
+    removed: list[str] = []
+    assert sweep_superseded(replace(platform, clock=utc_now), removed.append) == 0, "its writer may still be at it"
+    assert sweep_superseded(replace(platform, clock=lambda: utc_now() + timedelta(days=2)), removed.append) == 2
+    assert sorted(removed) == sorted(left)
+    assert {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()} == kept
+
+
 def test_days_not_yet_published_are_pending_and_become_available(
     platform: Platform, pair: TradingPair, exchange: RunningReplay
 ) -> None:
