@@ -26,6 +26,7 @@ from market_platform.defs.names import has_history, is_streamed, period_interval
 from market_platform.defs.orphans import orphan_sensor
 from market_platform.defs.partitions import Partitions
 from market_platform.defs.policies import Policies
+from market_platform.defs.proof import add_proof
 from market_platform.defs.resources import Resources, resources_from_settings
 from market_platform.defs.schedules import compaction_schedule, daily_schedule, period_schedule, statistics_schedule
 from market_platform.defs.sensors import repair_sensor
@@ -136,11 +137,12 @@ def _add_live(
     policies: Policies,
     clock: Clock,
 ) -> None:
-    """Pairs that are streamed: what the streamer writes, the day files made of it, and gaps that it could not repair."""
+    """Pairs that are streamed: what the streamer writes, the day files made of it, their proof, and gaps left to repair."""
     streamed = [spec for pair in pairs for spec in live_assets(pair, partitions)]
     kit.assets += [*streamed, *(compaction_asset(pair, partitions, policies) for pair in pairs)]
     compaction = compaction_job(pairs)
     kit.schedules.append(compaction_schedule(pairs, compaction))
+    add_proof(kit, pairs, partitions, policies)
 
     def open_exchange(code: str) -> LiveExchange:
         from market_platform.exchanges.registry import live_exchange

@@ -102,6 +102,24 @@ def action_schema() -> dg.TableSchema:
     )
 
 
+@lru_cache(maxsize=1)
+def proof_schema() -> dg.TableSchema:
+    """Columns of `proof_differences`."""
+    return dg.TableSchema(
+        columns=[
+            _column("trading_pair_id", "integer", "see the table trading_pairs", primary=True),
+            _column("day", "date", "the UTC day", primary=True),
+            _column("time", "timestamptz", "the minute, UTC", primary=True),
+            _column("sides", "text", "which two of streamed, rebuilt and exchange", primary=True),
+            _column("field", "text", "which value; minute: one side has no such candle", primary=True),
+            _column("left_value", "text", "what the first side says, exact", nullable=True),
+            _column("right_value", "text", "what the second says, exact", nullable=True),
+            _column("reason", "text", "why, as far as it can be shown"),
+            _column("detail", "text", "ids of trades, the gap, who agrees with whom"),
+        ]
+    )
+
+
 _MINUTES = {
     "funding_rates": [
         ("funding_rate", PRICE, "rate of the funding period going on"),

@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from market_platform.domain.clock import day_start_ms, from_ms, to_ms
+from market_platform.domain.clock import day_start_ms, to_ms
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import ConfigError, DayFailedError, MarketPlatformError, is_retryable
 from market_platform.domain.intervals import DAY_MS, parse_interval
@@ -283,8 +283,3 @@ def _known_gaps(pair: TradingPair, gap: Gap, day: date) -> list[KnownGap]:
     until = f"{gap.end:%H:%M:%S}" if gap.end is not None else "now"
     name = f"gap {gap.id} ({gap.kind} {gap.reason} {gap.start:%Y-%m-%d %H:%M:%S} to {until})"
     return [KnownGap(side, to_ms(gap.start), end_ms, name, gap.state == "repaired") for side in spoilt]
-
-
-def time_of(difference: Difference) -> str:
-    """`09:31`, of the day."""
-    return f"{from_ms(difference.time_ms):%H:%M}"

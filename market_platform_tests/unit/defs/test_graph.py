@@ -98,9 +98,18 @@ def test_streamed_pairs_get_external_assets_day_files_and_their_exchange_s_own_p
         "binance/BTCUSDT/trades",
         "binance/BTCUSDT.P/trades",
         "oanda/EURUSD/ticks",
+        "binance/BTCUSDT/proof",
+        "binance/BTCUSDT.P/proof",
+        "oanda/EURUSD/proof",
     }
     assert found["binance/BTCUSDT/trades"]["deps"] == ["binance/BTCUSDT/stream_trades"]
     assert found["oanda/EURUSD/ticks"]["deps"] == ["oanda/EURUSD/stream_ticks"]
+    assert found["binance/BTCUSDT/proof"]["deps"] == [
+        "binance/BTCUSDT/candles_1m",
+        "binance/BTCUSDT/trades",
+        "binance/source",
+    ]
+    assert found["binance/BTCUSDT/proof"]["checks"] == ["candles_agree"]
     assert found["oanda/EURUSD/candles_1M"]["partitions"] == "MonthlyPartitionsDefinition"
     assert "binance/BTCUSDT.P/funding_rates" in found
     assert "binance/BTCUSDT/funding_rates" not in found
@@ -111,6 +120,7 @@ def test_streamed_pairs_get_external_assets_day_files_and_their_exchange_s_own_p
         "history_last_month",
         "history_last_week",
         "history_yesterday",
+        "prove_yesterday",
         "prune_event_log",
         "reissued_files",
     }

@@ -1,0 +1,212 @@
+"""The nightly proof of a streamed pair: minute candles as streamed = made of the lake's trades = the exchange's own.
+
+A report asset with one check. It runs before the night's history, which writes the exchange's own candles over streamed ones.
+"""
+
+# no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
+
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from market_platform.defs.assets.candles import candle_key
+from market_platform.defs.assets.compaction import compacted_key
+from market_platform.defs.assets.exchange import source_key
+from market_platform.defs.checks import Finding, Outcome, check_result
+from market_platform.defs.failures import is_last_attempt, typed_failures
+from market_platform.defs.metadata import Metadata
+from market_platform.defs.names import asset_path, group_name, pool_name
+from market_platform.defs.partitions import Partitions, partition_dates
+from market_platform.defs.policies import Policies, daily_freshness
+from market_platform.defs.quality import record_outcomes
+from market_platform.defs.resources import PLATFORM
+from market_platform.defs.table_schemas import proof_schema
+from market_platform.domain.intervals import parse_interval
+from market_platform.domain.pairs import TradingPair
+from market_platform.pipeline.versions import PROOF_VERSION
+
+if TYPE_CHECKING:
+    from market_platform.domain.proof import Difference
+    from market_platform.pipeline.proof import ProofReport
+
+PROOF = "proof"
+CANDLES_AGREE = "candles_agree"
+MINUTE = parse_interval("1m")
+_SHOWN = 20
+
+
+def proof_key(pair: TradingPair) -> dg.AssetKey:
+    """Key of a pair's proof: `binance/BTCUSDT/proof`."""
+    return dg.AssetKey(asset_path(pair, PROOF))
+
+
+def has_proof(pair: TradingPair) -> bool:
+    """Whether there is something to compare: a streamed pair's minute candles."""
+    return MINUTE in pair.intervals
+
+
+def proof_asset(pair: TradingPair, partitions: Partitions, policies: Policies) -> dg.AssetsDefinition:
+    """The proof of a pair, a partition a day, any number of days a run."""
+    key = proof_key(pair)
+
+    @dg.asset(
+        key=key,
+        deps=[candle_key(pair, MINUTE), compacted_key(pair), source_key(pair.exchange)],
+        partitions_def=partitions.streamed_days,
+        backfill_policy=policies.backfill,
+        retry_policy=policies.retry,
+        freshness_policy=daily_freshness(),
+        required_resource_keys={PLATFORM},
+        pool=pool_name(pair.exchange),
+        code_version=PROOF_VERSION,
+        group_name=group_name(pair),
+        kinds={"postgres"},
+        owners=["team:market-data"],
+        tags={"exchange": pair.exchange, "symbol": pair.symbol, "layer": PROOF},
+        metadata={"dagster/column_schema": proof_schema(), "dagster/table_name": "public.proof_differences"},
+        check_specs=[
+            dg.AssetCheckSpec(
+                CANDLES_AGREE,
+                asset=key,
+                description=(
+                    "Every minute candle of the day is the same as it was streamed, as the lake's trades make it, and as the "
+                    "exchange has it now. Fails for differences that nothing explains, warns for those that something does, and "
+                    "for a side that could not be had."
+                ),
+            )
+        ],
+        description=(
+            f"The minute candles of {pair.trading_pair} on {pair.exchange}, compared three ways: as streamed, made of the day's trades in "
+            "the lake, and asked of the exchange itself. Every value that differs is a row of `proof_differences`, by minute, "
+            "with both values and a reason; `proof_days` sums them up."
+        ),
+    )
+    def proof(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows the bare class only
+        return _materialise(context, pair, policies)
+
+    return proof
+
+
+def _materialise(
+    context: dg.AssetExecutionContext, pair: TradingPair, policies: Policies
+) -> dg.MaterializeResult[None]:
+    from market_platform.pipeline.platform import Provenance
+    from market_platform.pipeline.proof import prove_days
+
+    platform = context.resources.platform
+    provenance = Provenance(context.run.run_id, PROOF_VERSION)
+
+    def on_report(report: "ProofReport") -> None:
+        context.log.info(
+            f"{pair.name} {report.day}: {report.minutes:,} minutes, {len(report.differences):,} differences, "
+            f"{len(report.unexplained):,} of them unexplained"
+        )
+        context.add_asset_metadata(proof_metadata(report), partition_key=report.day.isoformat())
+
+    with typed_failures(f"{pair.name} proof"):
+        reports = prove_days(
+            platform,
+            pair,
+            partition_dates(context),
+            provenance,
+            on_report,
+            last_attempt=is_last_attempt(context, policies.retry),
+        )
+        outcome = Outcome(CANDLES_AGREE, tuple(proof_finding(report) for report in reports))
+        record_outcomes(platform, pair, {MINUTE: [outcome]}, context.run.run_id)
+    only = _version(reports[0]) if len(reports) == 1 else None
+    return dg.MaterializeResult(
+        check_results=[check_result(proof_key(pair), outcome)],
+        data_version=dg.DataVersion(only) if only else None,
+    )
+
+
+def proof_finding(report: "ProofReport") -> Finding:
+    """What a day's proof comes to: an error for what nothing explains, a warning for the rest."""
+    unexplained = report.unexplained
+    parts = [f"{count:,} {reason}" for reason, count in report.reasons.items()]
+    if unexplained:
+        first = unexplained[0]
+        values = f"{_shown(first.left_value)} and {_shown(first.right_value)}"
+        parts = [
+            f"{len(unexplained):,} of {len(report.differences):,} differences are unexplained, the first at {_time(first)} "
+            f"{first.sides} {first.field}: {values}"
+        ]
+    parts += [f"{side} left out: {why}" for side, why in unplanned(report)]
+    severity = dg.AssetCheckSeverity.ERROR if unexplained else dg.AssetCheckSeverity.WARN
+    return Finding(report.day, "; ".join(parts) or None, severity)
+
+
+def unplanned(report: "ProofReport") -> Iterator[tuple[str, str]]:
+    """Sides that should have been compared and could not be had."""
+    from market_platform.pipeline.proof import CONFLATED
+
+    for side, why in report.left_out.items():
+        if why != CONFLATED:
+            yield side.value, why
+
+
+def proof_metadata(report: "ProofReport") -> Metadata:
+    """A day's proof as a person reads it: minutes by sides, differences by reason, and the first of them."""
+    metadata: Metadata = {
+        "dagster/partition_row_count": dg.MetadataValue.int(len(report.differences)),
+        "minutes": dg.MetadataValue.int(report.minutes),
+        "differences": dg.MetadataValue.int(len(report.differences)),
+        "unexplained": dg.MetadataValue.int(len(report.unexplained)),
+        "reasons": dg.MetadataValue.text(
+            ", ".join(f"{count:,} {reason}" for reason, count in report.reasons.items()) or "none"
+        ),
+        "data_version": dg.MetadataValue.text(_version(report)),
+        "code_version": dg.MetadataValue.text(PROOF_VERSION),
+    }
+    for sides, minutes in report.compared.items():
+        metadata[f"compared_{sides.replace('/', '_')}"] = dg.MetadataValue.int(minutes)
+    for side, why in report.left_out.items():
+        metadata[f"left_out_{side}"] = dg.MetadataValue.text(why)
+    for name in ("note", "exchange_says"):
+        if name in report.inputs:
+            metadata[name] = dg.MetadataValue.text(str(report.inputs[name]))
+    if report.differences:
+        shown = sorted(report.differences, key=lambda each: each.reason.is_explained)[:_SHOWN]
+        metadata["first_differences"] = dg.MetadataValue.table([_record(each) for each in shown])
+    return metadata
+
+
+def _record(each: "Difference") -> dg.TableRecord:
+    return dg.TableRecord(
+        {
+            "time": _time(each),
+            "sides": each.sides,
+            "field": each.field,
+            "left": _shown(each.left_value),
+            "right": _shown(each.right_value),
+            "reason": each.reason.value,
+            "detail": each.detail,
+        }
+    )
+
+
+def _version(report: "ProofReport") -> str:
+    """Changes when a difference does, or what was compared."""
+    told = "\n".join(
+        (
+            *(f"{sides} {minutes}" for sides, minutes in sorted(report.compared.items())),
+            *(
+                f"{each.time_ms} {each.sides} {each.field} {each.left_value} {each.right_value} {each.reason}"
+                for each in report.differences
+            ),
+        )
+    )
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
+def _time(each: "Difference") -> str:
+    from market_platform.domain.clock import from_ms
+
+    return f"{from_ms(each.time_ms):%H:%M}"
+
+
+def _shown(value: str | None) -> str:
+    return "nothing" if value is None else value
