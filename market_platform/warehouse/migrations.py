@@ -165,6 +165,11 @@ def _run_dbmate(arguments: list[str], url: str, *, time_limit_s: float, migratio
             f"migrations of {shown_url(url)} did not finish in {time_limit_s:.0f} s; is another session holding a lock?"
         ) from None
     output = _without_password(done.stdout + done.stderr, url)
+    if done.returncode < 0:
+        raise WarehouseError(
+            f"migrating {shown_url(url)} was cut short: dbmate was ended by signal {-done.returncode}. The migrations before it are "
+            f"applied whole; run it again for the rest"
+        )
     if done.returncode != 0:
         raise WarehouseError(f"migrating {shown_url(url)} failed:\n{output.strip()}")
     return output

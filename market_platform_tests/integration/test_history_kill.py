@@ -19,7 +19,8 @@ from market_platform.domain.clock import utc_now
 from market_platform.pipeline.platform import Platform
 from market_platform.pipeline.sweep import SUPERSEDED_FOR, sweep_superseded
 from market_platform.replay.testing import RunningReplay, running_replay
-from market_platform_tests.fixtures.killed_history import COUNTED, KEPT, Backfills, Place
+from market_platform_tests.fixtures.killable import Commands
+from market_platform_tests.fixtures.killed_history import COUNTED, KEPT, Place
 
 KILLS = int(os.environ.get("HISTORY_KILLS", "4"))
 DAYS = 3
@@ -73,14 +74,14 @@ def test_a_backfill_that_is_killed_again_and_again_ends_whole(
 ) -> None:
     last = utc_now().date() - timedelta(days=3)
     days = [last - timedelta(days=offset) for offset in range(DAYS)]
-    asked = (*arguments, "--from", str(days[-1]), "--to", str(last), "--direct")
+    asked = ("backfill", *arguments, "--from", str(days[-1]), "--to", str(last), "--direct")
     urls = {"REPLAY_PORT": exchange.url.rpartition(":")[2]}
     if archive:
         urls["BINANCE_DUMPS_URL"] = f"{exchange.url}{archive}"
     truth, place = make_place("truth"), make_place("killed")
-    with Backfills(tmp_path) as backfills:
+    with Commands(tmp_path) as commands:
         exchange.log.clear()
-        assert backfills.run(asked, urls | truth.environment) == 0, backfills.printed
+        assert commands.run(asked, urls | truth.environment) == 0, commands.printed
         requests, events = exchange.log.paths.total(), truth.events()
         whole = truth.rows(*KEPT)
         inputs = [row for table, rows in whole.items() if table.endswith("history_inputs") for row in rows]
@@ -89,19 +90,19 @@ def test_a_backfill_that_is_killed_again_and_again_ends_whole(
         codes = []
         for _ in range(KILLS):
             codes.append(
-                backfills.run(
+                commands.run(
                     asked,
                     urls | place.environment,
                     kill_when=_moment(dice, exchange, place, requests, events),
                     delay_s=dice.uniform(0, LONGEST_S),
                 )
             )
-            assert codes[-1] in (-9, 0), backfills.printed
+            assert codes[-1] in (-9, 0), commands.printed
             place.files()
             for table, rows in place.rows(*KEPT).items():
                 assert rows <= whole[table], f"{table}: what is committed is not what it should be"
         log.warning("exit codes %s", codes)
-        assert backfills.run(asked, urls | place.environment) == 0, backfills.printed
+        assert commands.run(asked, urls | place.environment) == 0, commands.printed
     assert place.rows(*KEPT, *COUNTED) == truth.rows(*KEPT, *COUNTED)
     assert place.dagster(days) == truth.dagster(days)
     assert place.files() == truth.files()
