@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -21,6 +23,14 @@ from market_platform.warehouse.migrations import migrate
 from market_platform_tests.fixtures.ports import free_port
 
 _names = itertools.count(1)
+# no test is a measurement, and a run of CI is that of the same examples again; elsewhere they are new ones every time
+hypothesis.settings.register_profile(
+    "platform",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("platform")
 logging.getLogger("werkzeug").setLevel(logging.WARNING)  # moto's server tells every request
 
 
