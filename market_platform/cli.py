@@ -23,6 +23,7 @@ from market_platform.commands import (
     export,
     gaps,
     lake,
+    proof,
     replay,
     stack,
     status,
@@ -49,7 +50,7 @@ From nothing to candles:
 `market-platform COMMAND --help` explains a command, with examples.
 """
 
-_TOPICS = (stack, status, backfill, config, database, lake, replay, stream, gaps, export, ticks)
+_TOPICS = (stack, status, backfill, config, database, lake, replay, stream, gaps, proof, export, ticks)
 
 
 def make_app() -> typer.Typer:

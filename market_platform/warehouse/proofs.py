@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from market_platform.domain.candles import CANDLE_COLUMNS, CANDLE_SCHEMA
 from market_platform.domain.clock import from_ms
-from market_platform.domain.proof import Difference
+from market_platform.domain.proof import Difference, Reason
 from market_platform.warehouse.driver import copy_out, driver_connection
 from market_platform.warehouse.gaps import COLUMNS as GAP_COLUMNS
 from market_platform.warehouse.gaps import FROM as GAPS_FROM
@@ -74,11 +74,15 @@ class StoredDifference:
 
 @dataclass(frozen=True, slots=True)
 class ProofFilter:
-    """Which days to list: pairs as (exchange, symbol), all without any; both ends of the days included."""
+    """Which days to list: pairs as (exchange, symbol), all without any; both ends of the days included.
+
+    `unexplained` are days with unexplained differences alone, and of these only those differences.
+    """
 
     pairs: Sequence[tuple[str, str]] = ()
     first: date | None = None
     last: date | None = None
+    unexplained: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +126,7 @@ LEFT JOIN LATERAL (
         WHERE differing.trading_pair_id = proof_days.trading_pair_id AND differing.day = proof_days.day GROUP BY reason
     ) AS by_reason
 ) AS counted ON true
-WHERE {_WANTED}
+WHERE {_WANTED} AND (NOT %(unexplained)s OR unexplained > 0)
 ORDER BY day DESC, exchanges.code, symbol LIMIT %(limit)s
 """
 _DIFFERENCES = f"""
@@ -130,7 +134,7 @@ SELECT exchanges.code, symbol, "time", sides, field, left_value, right_value, re
 FROM proof_differences
 JOIN trading_pairs ON trading_pairs.id = trading_pair_id
 JOIN exchanges ON exchanges.id = exchange_id
-WHERE {_WANTED}
+WHERE {_WANTED} AND (NOT %(unexplained)s OR reason = ANY(%(without_reason)s))
 ORDER BY day DESC, exchanges.code, symbol, "time", sides, field LIMIT %(limit)s
 """
 _MINUTES = """
@@ -208,5 +212,7 @@ def _parameters(wanted: ProofFilter, limit: int) -> dict[str, Any]:
         "symbols": [symbol for _, symbol in wanted.pairs],
         "first": wanted.first,
         "last": wanted.last,
+        "unexplained": wanted.unexplained,
+        "without_reason": [reason.value for reason in Reason if not reason.is_explained],
         "limit": limit,
     }
