@@ -11,6 +11,8 @@
     sidecar.py    the JSON beside a file
     verify.py     a file against its JSON
     reproduce.py  a file made again from its JSON
+    workplace.py  a folder for files that are not kept
+    lake_exports.py  days and months of all pairs as partitions in the lake
 
 Does not belong here: SQL (warehouse/export_queries.py), the command line, Dagster.
 

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 from market_platform.domain.databases import Database
@@ -30,6 +29,7 @@ from market_platform.pipeline.exports.export import export
 from market_platform.pipeline.exports.licence import PRIVATE
 from market_platform.pipeline.exports.request import Dataset, ExportRequest, ExportState, Numbers
 from market_platform.pipeline.exports.sidecar import encode_document
+from market_platform.pipeline.exports.workplace import workplace
 from market_platform.pipeline.platform import Platform
 
 ROOT = "exports"
@@ -103,7 +103,7 @@ def export_partition(
     files: list[LakeFile] = []
     unknown = 0
     failures: list[str] = []
-    with TemporaryDirectory(prefix="market-export-") as folder:
+    with workplace() as folder:
         for pair, interval in _wanted(dataset, public, span):
             request = ExportRequest(
                 dataset=dataset,
@@ -119,7 +119,7 @@ def export_partition(
             )
             key = "/".join([name, f"exchange={pair.exchange}", f"symbol={pair.symbol}", *_of(interval), FILE])
             try:
-                made = _put(platform, request, Path(folder) / FILE, key)
+                made = _put(platform, request, folder / FILE, key)
                 if made is None:
                     unknown += 1
                 else:

@@ -5,7 +5,6 @@ Belongs here: comparing two exports of one request. Does not: making them (expor
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from market_platform.pipeline.exports.errors import ExportError
 from market_platform.pipeline.exports.export import export
 from market_platform.pipeline.exports.request import ExportRequest, ExportResult, OnProgress, request_from_json
 from market_platform.pipeline.exports.sidecar import read_document
+from market_platform.pipeline.exports.workplace import workplace
 from market_platform.warehouse.engine import Warehouse
 
 _NONE = "none"
@@ -74,8 +74,8 @@ def reproduce_export(
     if output is not None:
         result = export(warehouse, request, output, overwrite=overwrite, on_progress=on_progress)
     else:
-        with tempfile.TemporaryDirectory(prefix="export-again-") as folder:
-            result = export(warehouse, request, Path(folder) / before["file"], on_progress=on_progress)
+        with workplace() as folder:
+            result = export(warehouse, request, folder / before["file"], on_progress=on_progress)
     after = result.document
     return Reproduction(
         result.sha256 == before["sha256"], result, changed_days(before, after), _other_differences(before, after)
