@@ -150,19 +150,8 @@ def test_a_changed_licence_is_synced_and_exports_follow_at_once(run: Run, tmp_pa
     public, private = tmp_path / "public.yaml", tmp_path / "private.yaml"
     public.write_text(CONFIG)
     private.write_text(ALL_PRIVATE)
-    candles = (
-        "export",
-        "candles",
-        "--coin",
-        "BTC",
-        "--quote",
-        "USDT",
-        "--intervals",
-        "1m",
-        "--start-time",
-        "2024-03-31",
-    )
-    candles = (*candles, "--end-time", "2024-04-02")
+    span = ("--start-time", "2024-03-31", "--end-time", "2024-04-02")
+    candles = ("export", "candles", "--coin", "BTC", "--quote", "USDT", "--intervals", "1m", *span)
     assert run(*candles, "-o", "before.parquet")[0] == 0
 
     code, told, _ = run("config", "sync", "--file", str(private), "--dry-run")
