@@ -23,4 +23,7 @@ hours = (
     .collect()
 )
 print(hours)
-print(f"{hours['volume'].sum()} traded; every digit is the exchange's own")
+exact = (
+    "every digit is the exchange's own" if hours["volume"].dtype.is_decimal() else "rounded, as its numbers are doubles"
+)
+print(f"{hours['volume'].sum()} traded; {exact}")

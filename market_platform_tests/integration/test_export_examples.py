@@ -83,11 +83,18 @@ def test_a_folder_of_days_is_read_as_one(warehouse: Warehouse, tmp_path: Path, n
     assert "2024-04-01" in told
 
 
-def test_pytorch(warehouse: Warehouse, tmp_path: Path) -> None:
+def test_polars_does_not_call_doubles_exact(warehouse: Warehouse, tmp_path: Path) -> None:
+    make_market(warehouse)
+    file = export(warehouse, request(Dataset.MERGED, numbers="float64"), tmp_path / "merged.parquet").path
+    assert "rounded, as its numbers are doubles" in run("with_polars.py", str(file))
+
+
+@pytest.mark.parametrize("numbers", ["decimal", "float64"])
+def test_pytorch(warehouse: Warehouse, tmp_path: Path, numbers: str) -> None:
     path = os.pathsep.join([str(TORCH)] if TORCH.is_dir() else [])
     if not path and importlib.util.find_spec("torch") is None:
         pytest.skip("PyTorch is not installed here; `pip install torch` runs this example, too")
     make_market(warehouse)
-    file = export(warehouse, request(Dataset.MERGED, numbers="float64"), tmp_path / "merged.parquet").path
+    file = export(warehouse, request(Dataset.MERGED, numbers=numbers), tmp_path / "merged.parquet").path
     told = run("with_pytorch.py", str(file), **({"PYTHONPATH": path} if path else {}))
     assert "6 samples of 4 candles and 7 numbers" in told
