@@ -137,6 +137,7 @@ class Settings(BaseSettings):
     backfill_days_per_run: int = Field(31, ge=1, le=3660)
     repair_lookback_days: int = Field(14, ge=1, le=3660)
     repair_runs_per_tick: int = Field(4, ge=1, le=100)
+    stock_poll_minutes: int = Field(15, ge=0, le=59)
 
     @field_validator("database_url", "training_database_url")
     @classmethod

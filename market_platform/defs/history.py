@@ -16,6 +16,7 @@ from market_platform.defs.kit import Kit
 from market_platform.defs.names import TRAINING, history_day_layers, history_period_intervals, is_training
 from market_platform.defs.partitions import Partitions
 from market_platform.defs.policies import Policies
+from market_platform.defs.polls import poll_job, poll_schedule
 from market_platform.defs.reissues import reissue_job, reissue_schedule
 from market_platform.defs.schedules import HISTORY_PERIODS_AT, PeriodsOf, history_schedule, period_schedule
 from market_platform.domain.clock import Clock
@@ -68,6 +69,11 @@ def add_history(
                 kit.sensors.append(sensor)
             _add_periods(kit, mine, database, nightly=nightly)
             _add_reissues(kit, mine, settings, clock, database, nightly=nightly)
+    stocks = [pair for pair in having if pair.exchange == "yahoo" and not is_training(pair)]
+    if stocks and settings.stock_poll_minutes:
+        polls = poll_job(stocks)
+        kit.jobs.append(polls)
+        kit.schedules.append(poll_schedule(stocks, polls, settings.stock_poll_minutes))
 
 
 def _add_periods(kit: Kit, pairs: Sequence[TradingPair], database: str, *, nightly: bool) -> None:
