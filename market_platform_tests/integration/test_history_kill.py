@@ -86,7 +86,7 @@ def test_a_backfill_that_is_killed_again_and_again_ends_whole(
         whole = truth.rows(*KEPT)
         inputs = [row for table, rows in whole.items() if table.endswith("history_inputs") for row in rows]
         assert inputs
-        assert {".zip" in row for row in inputs} == {not archive}, "it takes the way that is meant"
+        assert any(".zip" in row for row in inputs) is not bool(archive), "it takes the way that is meant"
         codes = []
         for _ in range(KILLS):
             codes.append(
