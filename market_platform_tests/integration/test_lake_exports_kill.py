@@ -139,6 +139,7 @@ def exports(database_url: str, warehouse: Warehouse, tmp_path: Path) -> Iterator
     made.close()
 
 
+@pytest.mark.slow
 def test_whichever_write_it_dies_before_the_next_run_mends(exports: Exports, warehouse: Warehouse) -> None:
     """An export of a new day, and one of a day that changed, whose file is the new one and whose JSON is not yet."""
     exports.note_truth()
@@ -155,6 +156,7 @@ def test_whichever_write_it_dies_before_the_next_run_mends(exports: Exports, war
         exports.check_mended(f"lake {writes}")
 
 
+@pytest.mark.slow
 def test_killed_at_random_again_and_again(
     exports: Exports, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
