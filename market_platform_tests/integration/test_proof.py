@@ -28,6 +28,7 @@ from market_platform_tests.fixtures.proof_world import (
     QUIET,
     QUIET_PERPETUAL,
     START,
+    SUNDAY,
     ProofWorld,
 )
 from market_platform_tests.fixtures.scripted_history import ScriptedHistory
@@ -265,6 +266,21 @@ def test_the_check_fails_for_what_nothing_explains_and_warns_for_the_rest(world:
     assert isinstance(table, dg.TableMetadataValue)
     first = table.records[0].data
     assert (first["sides"], first["field"], first["reason"]) == ("streamed/exchange", "volume", "unexplained")
+
+
+def test_one_bad_day_of_a_run_fails_and_the_others_are_kept(world: ProofWorld) -> None:
+    world.begun_before(QUIET)
+    world.stream(QUIET)
+    [(key,)] = world.rows("SELECT object_key FROM lake_days WHERE day = '2026-11-16'")
+    world.platform.lake.delete(key)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = world.run(instance, QUIET, SUNDAY)
+        assert not result.success
+        [failure] = [event for event in result.all_events if event.is_step_failure]
+        found = instance.fetch_materializations(dg.AssetKey(["binance", "COIN010USDT", "proof"]), limit=5).records
+    assert "2026-11-16" in str(failure.step_failure_data.user_failure_data)
+    assert [each.partition_key for each in found] == ["2026-11-15"]
+    assert world.rows("SELECT day::text FROM proof_days") == [("2026-11-15",)]
 
 
 def test_the_schedule_proves_yesterday_before_history_writes_over_it(world: ProofWorld) -> None:

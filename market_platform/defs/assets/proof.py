@@ -15,14 +15,15 @@ from market_platform.defs.assets.candles import candle_key
 from market_platform.defs.assets.compaction import compacted_key
 from market_platform.defs.assets.exchange import source_key
 from market_platform.defs.checks import Finding, Outcome, check_result
-from market_platform.defs.failures import is_last_attempt, typed_failures
-from market_platform.defs.metadata import Metadata
+from market_platform.defs.failures import as_failure, is_last_attempt, typed_failures
+from market_platform.defs.metadata import Metadata, version_tags
 from market_platform.defs.names import asset_path, group_name, pool_name
 from market_platform.defs.partitions import Partitions, partition_dates
 from market_platform.defs.policies import Policies, daily_freshness
 from market_platform.defs.quality import record_outcomes
 from market_platform.defs.resources import PLATFORM
 from market_platform.defs.table_schemas import proof_schema
+from market_platform.domain.errors import DayFailedError
 from market_platform.domain.intervals import parse_interval
 from market_platform.domain.pairs import TradingPair
 from market_platform.pipeline.versions import PROOF_VERSION
@@ -97,30 +98,46 @@ def _materialise(
 
     platform = context.resources.platform
     provenance = Provenance(context.run.run_id, PROOF_VERSION)
+    reports: list[ProofReport] = []
 
     def on_report(report: "ProofReport") -> None:
+        reports.append(report)
         context.log.info(
             f"{pair.name} {report.day}: {report.minutes:,} minutes, {len(report.differences):,} differences, "
             f"{len(report.unexplained):,} of them unexplained"
         )
-        context.add_asset_metadata(proof_metadata(report), partition_key=report.day.isoformat())
 
+    last_attempt = is_last_attempt(context, policies.retry)
     with typed_failures(f"{pair.name} proof"):
-        reports = prove_days(
-            platform,
-            pair,
-            partition_dates(context),
-            provenance,
-            on_report,
-            last_attempt=is_last_attempt(context, policies.retry),
-        )
+        try:
+            prove_days(platform, pair, partition_dates(context), provenance, on_report, last_attempt=last_attempt)
+        except DayFailedError as error:
+            failure = as_failure(error, last_attempt=last_attempt)
+            if not failure.allow_retries:
+                _log_days(context, pair, reports)
+            raise failure from error
         outcome = Outcome(CANDLES_AGREE, tuple(proof_finding(report) for report in reports))
         record_outcomes(platform, pair, {MINUTE: [outcome]}, context.run.run_id)
+    for report in reports:
+        context.add_asset_metadata(proof_metadata(report), partition_key=report.day.isoformat())
     only = _version(reports[0]) if len(reports) == 1 else None
     return dg.MaterializeResult(
         check_results=[check_result(proof_key(pair), outcome)],
         data_version=dg.DataVersion(only) if only else None,
     )
+
+
+def _log_days(context: dg.AssetExecutionContext, pair: TradingPair, reports: "list[ProofReport]") -> None:
+    """Report the proved partitions of a failing run by events of their own."""
+    for report in reports:
+        context.log_event(
+            dg.AssetMaterialization(
+                proof_key(pair),
+                partition=report.day.isoformat(),
+                metadata=proof_metadata(report),
+                tags=version_tags(_version(report)),
+            )
+        )
 
 
 def proof_finding(report: "ProofReport") -> Finding:
@@ -129,11 +146,10 @@ def proof_finding(report: "ProofReport") -> Finding:
     parts = [f"{count:,} {reason}" for reason, count in report.reasons.items()]
     if unexplained:
         first = unexplained[0]
+        where = f"{_time(first)} {first.sides} {first.field}"
         values = f"{_shown(first.left_value)} and {_shown(first.right_value)}"
-        parts = [
-            f"{len(unexplained):,} of {len(report.differences):,} differences are unexplained, the first at {_time(first)} "
-            f"{first.sides} {first.field}: {values}"
-        ]
+        counts = f"{len(unexplained):,} of {len(report.differences):,} differences"
+        parts = [f"{counts} are unexplained, the first at {where}: {values}"]
     parts += [f"{side} left out: {why}" for side, why in unplanned(report)]
     severity = dg.AssetCheckSeverity.ERROR if unexplained else dg.AssetCheckSeverity.WARN
     return Finding(report.day, "; ".join(parts) or None, severity)
