@@ -1,7 +1,7 @@
 """The nightly proof of a streamed pair's day: stored minute candles = those its trades make = the exchange's own.
 
-Belongs here: bringing the three sides and the evidence together, storing what was found. Does not: comparing (domain/proof.py),
-why values differ (domain/proof_reasons.py), when it runs (defs/).
+Belongs here: bringing the three sides and the evidence together, storing what was found. Does not: getting the sides
+(proof_sides.py), comparing (domain/proof.py), why values differ (domain/proof_reasons.py), when it runs (defs/).
 
 A side that can't be had is left out, and the row says why; nothing is compared with something made up. Quotes make no candles
 here: an exchange that streams quotes conflates them, so that candles of them would differ from its own by right.
@@ -12,36 +12,23 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-import polars as pl
-
 from market_platform.domain.clock import day_start_ms, to_ms
-from market_platform.domain.conditions import Condition
-from market_platform.domain.errors import ConfigError, DayFailedError, MarketPlatformError, is_retryable
-from market_platform.domain.intervals import DAY_MS, parse_interval
+from market_platform.domain.errors import ConfigError, DayFailedError, MarketPlatformError
+from market_platform.domain.intervals import DAY_MS
 from market_platform.domain.pairs import TradingPair
 from market_platform.domain.proof import Comparison, Difference, Side, compare_sides
 from market_platform.domain.proof_reasons import Evidence, KnownGap, explain
-from market_platform.domain.ranks import CandleRank
-from market_platform.domain.trade_minutes import id_holes, minutes_of_trades
-from market_platform.domain.trades import Trades
-from market_platform.exchanges.codes import NUMBERED_TRADES, QUOTE_STREAMS
-from market_platform.exchanges.history import HistorySource
+from market_platform.domain.trade_minutes import id_holes
+from market_platform.exchanges.codes import NUMBERED_TRADES
 from market_platform.lake.trade_days import TRADE_DAYS
-from market_platform.pipeline.history_answers import asked_pair
-from market_platform.pipeline.platform import Platform, Provenance, failure_summary, starlisting_ids
+from market_platform.pipeline.platform import Platform, Provenance, failure_summary
+from market_platform.pipeline.proof_sides import MINUTE, Sides, Stored, ask_exchange, load_stored, our_sides
 from market_platform.warehouse.gaps import Gap
-from market_platform.warehouse.history_inputs import load_inputs
-from market_platform.warehouse.lake_days import LakeDay, load_lake_days
-from market_platform.warehouse.proofs import ProofDay, StoredMinutes, load_gaps_of_day, read_minutes, save_proof
-from market_platform.warehouse.reference import load_pair
-
-MINUTE = parse_interval("1m")
-CONFLATED = "its quotes are conflated, so candles of them are not those of the exchange"
-_STREAMED_BEFORE = timedelta(days=7)
+from market_platform.warehouse.proofs import ProofDay, save_proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +52,6 @@ class ProofReport:
     def reasons(self) -> Mapping[str, int]:
         """How many differences have which reason."""
         return dict(sorted(Counter(each.reason.value for each in self.differences).items()))
-
-
-@dataclass(slots=True)
-class _Sides:
-    """What was found of a day so far."""
-
-    frames: dict[Side, pl.DataFrame] = field(default_factory=dict)
-    left_out: dict[Side, str] = field(default_factory=dict)
-    inputs: dict[str, Any] = field(default_factory=dict)
-    begins: dict[Side, int] = field(default_factory=dict)
-    trades: Trades | None = None
-    last_id_before: int | None = None
-    confirmed: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """What the database knows of a day."""
-
-    pair_id: int
-    minutes: StoredMinutes
-    lake: Mapping[date, LakeDay]
-    gaps: Sequence[Gap]
-    refetched: bool
 
 
 def prove_days(
@@ -126,9 +89,9 @@ async def _prove(
     async with platform.open_history(pair) as source:
         for day in days:
             try:
-                stored = await asyncio.to_thread(_stored, platform, pair, day)
-                sides = await asyncio.to_thread(_ours, platform, pair, day, stored)
-                await _theirs(source, pair, day, sides, last_attempt=last_attempt)
+                stored = await asyncio.to_thread(load_stored, platform, pair, day)
+                sides = await asyncio.to_thread(our_sides, platform, pair, day, stored)
+                await ask_exchange(source, pair, day, sides, last_attempt=last_attempt)
                 report = await asyncio.to_thread(_conclude, platform, pair, day, stored, sides, provenance)
             except ConfigError:
                 raise
@@ -143,80 +106,8 @@ async def _prove(
     return reports
 
 
-def _stored(platform: Platform, pair: TradingPair, day: date) -> _Stored:
-    with platform.warehouse.connect() as connection:
-        row = load_pair(connection, pair.exchange, pair.symbol)
-        starlisting_id = starlisting_ids(row, pair, [MINUTE])[MINUTE]
-        return _Stored(
-            row.id,
-            read_minutes(connection, starlisting_id, day),
-            load_lake_days(connection, row.id, day - _STREAMED_BEFORE, day, kind="trades"),
-            load_gaps_of_day(connection, row.id, day),
-            bool(load_inputs(connection, row.id, "candles_1m", [day])),
-        )
-
-
-def _ours(platform: Platform, pair: TradingPair, day: date, stored: _Stored) -> _Sides:
-    """What was streamed, and what the lake's trades make."""
-    sides = _Sides()
-    minutes = stored.minutes
-    if minutes.candles.is_empty():
-        sides.left_out[Side.STREAMED] = "no minute candle of the day is stored"
-    else:
-        sides.frames[Side.STREAMED] = minutes.candles
-        times = minutes.candles["time"].dt.epoch("ms")
-        sides.confirmed = frozenset(times.filter(minutes.ranks == int(CandleRank.EXCHANGE)))
-        sides.inputs["ranks"] = {str(rank): count for rank, count in sorted(Counter(minutes.ranks).items())}
-        if not minutes.began:
-            sides.begins[Side.STREAMED] = times[0]
-    if stored.refetched:
-        sides.inputs["note"] = "the stored candles were fetched again since they were streamed"
-    if pair.exchange in QUOTE_STREAMS:
-        sides.left_out[Side.REBUILT] = CONFLATED
-        return sides
-    manifest = stored.lake.get(day)
-    if manifest is None or manifest.object_key is None:
-        sides.left_out[Side.REBUILT] = "the lake has no file of the day's trades; was it compacted?"
-        return sides
-    sides.trades = TRADE_DAYS.read(platform.lake, manifest.object_key, expect_hash=manifest.content_hash)
-    sides.frames[Side.REBUILT] = minutes_of_trades(sides.trades)
-    sides.inputs["trades"] = manifest.content_hash
-    if not any(each < day and known.rows for each, known in stored.lake.items()):
-        sides.begins[Side.REBUILT] = int(sides.trades.time[0])
-    return sides
-
-
-async def _theirs(source: HistorySource, pair: TradingPair, day: date, sides: _Sides, *, last_attempt: bool) -> None:
-    """What the exchange has.
-
-    Raises:
-        ExchangeError: it does not answer, and there is another attempt.
-        ConfigError: it can't be asked at all.
-    """
-    try:
-        answer = await source.candles(asked_pair(pair), MINUTE, [day])
-        if day in answer.failures:
-            raise answer.failures[day]
-    except ConfigError:
-        raise
-    except MarketPlatformError as error:
-        if is_retryable(error) and not last_attempt:
-            raise
-        sides.left_out[Side.EXCHANGE] = f"not answered: {error}"
-        return
-    [fetched] = answer.days
-    if not fetched.count:
-        why = fetched.reason or f"it has no candle of the day ({fetched.condition})"
-        sides.left_out[Side.EXCHANGE] = why
-        return
-    sides.frames[Side.EXCHANGE] = fetched.rows
-    sides.inputs["exchange"] = fetched.input_version
-    if fetched.condition is not Condition.AVAILABLE:
-        sides.inputs["exchange_says"] = fetched.reason or fetched.condition.value
-
-
 def _conclude(
-    platform: Platform, pair: TradingPair, day: date, stored: _Stored, sides: _Sides, provenance: Provenance
+    platform: Platform, pair: TradingPair, day: date, stored: Stored, sides: Sides, provenance: Provenance
 ) -> ProofReport:
     comparison = compare_sides(sides.frames)
     differences = explain(comparison.differences, _evidence(platform, pair, day, stored, sides, comparison))
@@ -241,7 +132,7 @@ def _conclude(
 
 
 def _evidence(
-    platform: Platform, pair: TradingPair, day: date, stored: _Stored, sides: _Sides, comparison: Comparison
+    platform: Platform, pair: TradingPair, day: date, stored: Stored, sides: Sides, comparison: Comparison
 ) -> Evidence:
     """What may explain differences; nothing is looked up for a day without any."""
     if not comparison.differences:
@@ -261,9 +152,7 @@ def _evidence(
     )
 
 
-def _last_id_before(
-    platform: Platform, day: date, stored: _Stored, sides: _Sides, comparison: Comparison
-) -> int | None:
+def _last_id_before(platform: Platform, day: date, stored: Stored, sides: Sides, comparison: Comparison) -> int | None:
     """The last trade of the day before, read only when a minute up to this day's first trade differs."""
     before = stored.lake.get(day - timedelta(days=1))
     assert sides.trades is not None

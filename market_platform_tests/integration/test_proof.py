@@ -14,7 +14,8 @@ from market_platform.domain.errors import DayFailedError, ExchangeUnavailableErr
 from market_platform.domain.history import RawInput
 from market_platform.domain.proof import Reason, Side
 from market_platform.domain.ranks import CandleRank
-from market_platform.pipeline.proof import CONFLATED, ProofReport
+from market_platform.pipeline.proof import ProofReport
+from market_platform.pipeline.proof_sides import CONFLATED
 from market_platform.replay.testing import RunningReplay, running_replay
 from market_platform.warehouse.gaps import GapRecord, record_gaps
 from market_platform.warehouse.history_inputs import record_inputs_of_days

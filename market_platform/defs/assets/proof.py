@@ -157,7 +157,7 @@ def proof_finding(report: "ProofReport") -> Finding:
 
 def unplanned(report: "ProofReport") -> Iterator[tuple[str, str]]:
     """Sides that should have been compared and could not be had."""
-    from market_platform.pipeline.proof import CONFLATED
+    from market_platform.pipeline.proof_sides import CONFLATED
 
     for side, why in report.left_out.items():
         if why != CONFLATED:
