@@ -81,9 +81,10 @@ def candle_text(pair: TradingPair, interval: Interval, view: str) -> str:
         if is_streamed(pair)
         else ""
     )
+    volume = "" if pair.exchange == "oanda" else f", volume in {pair.coin}"
     return (
         f"{interval} candles of {pair.trading_pair} as {pair.exchange} itself has them, of days that are over: open, high, low and "
-        f"close in {pair.quote}, volume in {pair.coin}, exact; `time` is the open, UTC. {gives(pair, SeriesKind.CANDLES)}\n\n{_TWICE}"
+        f"close in {pair.quote}{volume}, exact; `time` is the open, UTC. {gives(pair, SeriesKind.CANDLES)}\n\n{_TWICE}"
         f"\n\nRows of the table `candles`, easiest read through the view `{view}`; `candle_days` has condition and data version of "
         f"every day.{beside}"
     )

@@ -71,6 +71,13 @@ _CANDLES = (
         "num_trades", "integer", "1", "trades; with candles from quotes ticks; NULL where the exchange does not say"
     ),
 )
+_COUNTED = {
+    "volume": "number of prices in the candle; no volume is traded there",
+    "num_trades": "number of prices in the candle",
+}
+_COUNTS_PRICES = {"oanda"}
+"""Exchanges whose candles have no traded volume, and count prices in its place."""
+
 _FUNDING = (
     Column("funding_rate", "decimal", "1", "funding rate of a funding period, as a fraction"),
     Column("premium", "decimal", "1", "premium of the perpetual over its index, as a fraction"),
@@ -102,11 +109,21 @@ _VALUES = {
 }
 
 
-def columns_of(dataset: Dataset, numbers: Numbers, features: Sequence[str] = ()) -> tuple[Column, ...]:
-    """A data set's columns, the time first; `features` are the names of a feature set's."""
+def columns_of(
+    dataset: Dataset, numbers: Numbers, features: Sequence[str] = (), *, exchange: str = ""
+) -> tuple[Column, ...]:
+    """A data set's columns, the time first; `features` are the names of a feature set's.
+
+    `exchange` decides what the volume is: OANDA's counts prices.
+    """
     time = Column("time", "time", "UTC", _TIMES[dataset], nullable=False)
     named = (Column(name, "double", "", "feature") for name in features)
     columns = (time, *_VALUES[dataset], *named)
+    if exchange in _COUNTS_PRICES:
+        columns = tuple(
+            replace(column, unit="1", meaning=_COUNTED[column.name]) if column.name in _COUNTED else column
+            for column in columns
+        )
     if numbers == "decimal":
         return columns
     return tuple(replace(column, kind="double") if column.kind == "decimal" else column for column in columns)

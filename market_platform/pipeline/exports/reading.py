@@ -78,7 +78,7 @@ def plan_reading(conn: Connection, request: ExportRequest, pair: PairRow) -> Rea
         Dataset.OPEN_INTEREST: ExportSource("open_interest", pair.id),
         Dataset.MERGED: ExportSource("candles", pair.id, starlisting_id, ("funding_rates", "open_interest")),
     }[request.dataset]
-    return ReadPlan(source, columns_of(request.dataset, request.numbers))
+    return ReadPlan(source, columns_of(request.dataset, request.numbers, exchange=request.exchange))
 
 
 def read_months(conn: Connection, request: ExportRequest, plan: ReadPlan) -> Generator[tuple[datetime, pl.DataFrame]]:

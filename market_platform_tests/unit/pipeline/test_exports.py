@@ -186,6 +186,15 @@ def test_the_columns_are_those_that_are_read() -> None:
     assert doubles == ["open", "high", "low", "close", "volume"]
 
 
+def test_what_is_no_traded_volume_is_not_called_one() -> None:
+    def volume(exchange: str) -> tuple[str, str]:
+        [column] = [each for each in columns_of(Dataset.CANDLES, "decimal", exchange=exchange) if each.name == "volume"]
+        return column.unit, column.meaning
+
+    assert volume("binance")[0] == "base"
+    assert volume("oanda") == ("1", "number of prices in the candle; no volume is traded there")
+
+
 @pytest.mark.parametrize("interval", INTERVALS, ids=str)
 def test_what_was_known_at_the_close_passes_and_what_came_a_minute_later_does_not(interval: Any) -> None:
     opened = to_ms(datetime(2024, 1, 1, tzinfo=UTC))
