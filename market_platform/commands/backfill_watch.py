@@ -63,10 +63,13 @@ def launch(
 ) -> None:
     """Launch a backfill a part; with `wait`, show progress until all are over, and end with exit code 1 when a day failed."""
     from market_platform.commands.dagster_api import DagsterApi, webserver_url
-    from market_platform.defs.names import PAIR_TAG, TRIGGER_TAG
+    from market_platform.defs.names import PAIR_TAG, TRAINING, TRIGGER_TAG
+    from market_platform.embedded.databases import has_training_database
 
     api = DagsterApi(webserver_url(settings))
     try:
+        if any(target.path[0] == TRAINING for part in parts for mine in part.values() for target in mine):
+            api.require_training(own=has_training_database(settings))
         watched = []
         for part in parts:
             named = ", ".join(part) if len(part) <= 3 else f"{len(part)} pairs"

@@ -19,6 +19,8 @@ from market_platform.settings import Settings
 
 _TIMEOUT = httpx.Timeout(60.0, connect=3.0)
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
+TRAINING_SCHEDULE = "training_history_yesterday"
+"""The schedule that Dagster has exactly when training data has a database of its own."""
 BACKFILL_OVER = ("COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED")
 
 _LAUNCH = """
@@ -34,6 +36,8 @@ _RELOAD = """
 mutation Reload($name: String!) {
   reloadRepositoryLocation(repositoryLocationName: $name) { __typename ... on Error { message } }
 }"""
+
+_SCHEDULES = "query Schedules { repositoriesOrError { ... on RepositoryConnection { nodes { schedules { name } } } } }"
 
 _WATCH = """
 query Watch($id: String!) {
@@ -157,6 +161,26 @@ class DagsterApi:
             raise BackfillRefusedError(f"Dagster refused the backfill: {answer.get('message', answer['__typename'])}")
         return str(answer["backfillId"])
 
+    def require_training(self, *, own: bool) -> None:
+        """Make sure that Dagster, too, keeps training data in a database of its own, or that neither does; reloads once.
+
+        Its runs write where its own settings say, which are not those of the command when only one of them was told.
+
+        Raises:
+            DagsterUnavailableError: nobody answers.
+            BackfillRefusedError: they differ.
+        """
+        if self._has_training() == own:
+            return
+        self._call(_RELOAD, name=LOCATION)
+        if self._has_training() != own:
+            here, there = ("one of its own", "the realtime one") if own else ("the realtime one", "one of its own")
+            raise BackfillRefusedError(
+                f"training data's database is {here} by the settings of this command, and {there} by those Dagster was started "
+                "with, so nothing was launched; set TRAINING_DATABASE_URL or TRAINING_DATABASE alike for both, in `.env`, and "
+                "restart the platform"
+            )
+
     def knows(self, path: Sequence[str]) -> bool:
         """Whether the asset is in a loaded code location."""
         return bool(self._call(_KNOWN, keys=[{"path": list(path)}])["assetNodes"])
@@ -207,6 +231,10 @@ class DagsterApi:
     def backfill_page(self, backfill_id: str) -> str:
         """Where a person follows the backfill."""
         return f"{self.url}/runs/b/{backfill_id}"
+
+    def _has_training(self) -> bool:
+        nodes = self._call(_SCHEDULES)["repositoriesOrError"].get("nodes", [])
+        return any(schedule["name"] == TRAINING_SCHEDULE for node in nodes for schedule in node["schedules"])
 
     def _unknown(self, targets: Sequence[Target]) -> list[str]:
         keys = [{"path": list(target.path)} for target in targets]
