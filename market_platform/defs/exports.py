@@ -28,13 +28,15 @@ Span = Literal["day", "month"]
 def add_exports(
     kit: Kit, pairs: Sequence[TradingPair], settings: Settings, partitions: Partitions, policies: Policies
 ) -> None:
-    """Add the data sets of each database that has pairs; without a training database its pairs have no nights."""
+    """Add the data sets of each database that has pairs.
+
+    Without a training database its pairs have none: their rows are in the other, whose data sets would have the same files.
+    """
     databases: tuple[Database, ...] = ("realtime", TRAINING)
     for database in databases:
         mine = [pair for pair in pairs if is_training(pair) == (database == TRAINING)]
-        if mine:
-            nightly = database != TRAINING or has_training_database(settings)
-            _add(kit, mine, database, partitions, policies, scheduled=nightly)
+        if mine and (database != TRAINING or has_training_database(settings)):
+            _add(kit, mine, database, partitions, policies)
 
 
 def _add(
@@ -43,8 +45,6 @@ def _add(
     database: Database,
     partitions: Partitions,
     policies: Policies,
-    *,
-    scheduled: bool,
 ) -> None:
     spans: tuple[Span, ...] = ("day", "month")
     for span in spans:
@@ -57,8 +57,7 @@ def _add(
             description=f"Parquet files of every data set for any {span}s, {database} database.",
         )
         kit.jobs.append(job)
-        if scheduled:
-            kit.schedules.append(_schedule(job, span, database))
+        kit.schedules.append(_schedule(job, span, database))
 
 
 def _schedule(job: AssetJob, span: Span, database: Database) -> dg.ScheduleDefinition:

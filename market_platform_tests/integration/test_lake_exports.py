@@ -8,7 +8,9 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
+import pandas as pd
 import polars as pl
+import pyarrow.dataset as pads
 import pytest
 
 from market_platform.defs.assets.exports import ExportKind, export_asset
@@ -18,7 +20,7 @@ from market_platform.defs.resources import resources
 from market_platform.domain.conditions import Condition
 from market_platform.domain.pairs import TradingPair
 from market_platform.lake.store import Lake
-from market_platform.pipeline.exports.lake_exports import Span, export_partition, folder_name
+from market_platform.pipeline.exports.lake_exports import Span, export_partition, folder_name, sidecar_key
 from market_platform.pipeline.exports.request import Dataset, ExportState, Numbers
 from market_platform.pipeline.exports.verify import verify_export
 from market_platform.pipeline.platform import Platform
@@ -64,6 +66,7 @@ def test_a_day_is_a_partition_that_tools_read_as_one(platform: Platform, pairs: 
     )
     assert found is not None
     assert found.fetchall() == [(5,)]
+    assert pd.read_parquet(folder)["open"].count() == pads.dataset(folder, partitioning="hive").count_rows() == 10
 
 
 def test_what_may_not_be_passed_on_is_left_out_and_named(platform: Platform, pairs: list[TradingPair]) -> None:
@@ -93,14 +96,14 @@ def test_what_a_killed_run_left_is_mended_by_the_next(
     platform: Platform, pairs: list[TradingPair], damage: str
 ) -> None:
     [made, *_] = export_partition(platform, Dataset.CANDLES, pairs, FIRST, "day").files
-    key = made.key if damage.startswith("file") else f"{made.key}.json"
+    key = made.key if damage.startswith("file") else sidecar_key(made.key)
     if damage.endswith("lost"):
         platform.lake.delete(key)
     else:
         platform.lake.replace(key, b"another day's")
     [mended, *_] = export_partition(platform, Dataset.CANDLES, pairs, FIRST, "day").files
     assert (mended.changed, mended.sha256) == (True, made.sha256)
-    assert verify_export(root(platform) / f"{made.key}.json").differences == ()
+    assert verify_export(root(platform) / sidecar_key(made.key)).differences == ()
 
 
 def test_known_days_without_rows_are_files_that_say_so(
@@ -110,7 +113,7 @@ def test_known_days_without_rows_are_files_that_say_so(
     store_minutes(warehouse, pair, date(2024, 5, 5), 0, 0, Condition.MISSING)
     made = export_partition(platform, Dataset.CANDLES, pairs, date(2024, 5, 5), "day")
     assert [(each.rows, each.state) for each in made.files] == [(0, ExportState.EMPTY)]
-    assert b"no candles in this span" in platform.lake.get(f"{made.files[0].key}.json")
+    assert b"no candles in this span" in platform.lake.get(sidecar_key(made.files[0].key))
     assert made.unknown == 2
 
 

@@ -3,7 +3,7 @@
     exports/{dataset}/date=2024-08-08/exchange=binance/symbol=BTCUSDT/interval=1m/data.parquet
     exports/{dataset}_monthly/month=2024-08/exchange=…
 
-Beside each file is its JSON, `data.parquet.json`. Data sets of float64 are in `{dataset}_float64` and `{dataset}_float64_monthly`.
+Beside each file is its JSON, `_data.parquet.json`, which readers of folders leave out for its `_`. Data sets of float64 are in `{dataset}_float64` and `{dataset}_float64_monthly`.
 
 A file keeps its name when its day changes, so that a folder never holds a day twice: it is replaced whole, then its JSON. Who
 reads between the two sees a JSON whose `sha256` is not that of the file; `export verify` says so, and the next run mends what a
@@ -143,6 +143,12 @@ def folder_name(dataset: Dataset, start: date, span: Span, numbers: Numbers = "d
     return f"{ROOT}/{base}_monthly/month={start:%Y-%m}"
 
 
+def sidecar_key(key: str) -> str:
+    """Where the JSON of a file in the lake is."""
+    folder, _, name = key.rpartition("/")
+    return f"{folder}/_{name}.json"
+
+
 def has_pairs(dataset: Dataset, pair: TradingPair) -> bool:
     """Whether the data set has anything to do with the pair: funding and open interest are of perpetuals."""
     return dataset.has_interval or pair.market_type == "perps"
@@ -170,15 +176,15 @@ def _put(platform: Platform, request: ExportRequest, path: Path, key: str) -> La
     changed = not _is_there(platform.lake, key, document)
     if changed:
         platform.lake.replace(key, path.read_bytes())
-        platform.lake.replace(f"{key}.json", document)
+        platform.lake.replace(sidecar_key(key), document)
     return LakeFile(key, result.rows, result.bytes, result.sha256, result.state, changed)
 
 
 def _is_there(lake: Lake, key: str, document: bytes) -> bool:
     """Whether the file's JSON says the same, and the file is that of the JSON."""
-    if not (lake.exists(key) and lake.exists(f"{key}.json")):
+    if not (lake.exists(key) and lake.exists(sidecar_key(key))):
         return False
-    if lake.get(f"{key}.json") != document:
+    if lake.get(sidecar_key(key)) != document:
         return False
     sha256 = hashlib.sha256(lake.get(key)).hexdigest()
     return sha256.encode() in document

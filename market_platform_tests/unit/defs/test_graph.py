@@ -142,6 +142,8 @@ def test_a_past_has_the_layers_that_its_exchange_gives(settings: Settings) -> No
 
 def test_training_pairs_are_fetched_and_nothing_else_and_are_called_so(settings: Settings) -> None:
     pairs = [replace(pair, database="training") for pair in LIVE[:2]]
+    assert not [name for name in described(build_defs(pairs, settings)) if "exports/" in name]
+    settings = settings.model_copy(update={"training_database": "market_training"})
     definitions = build_defs(pairs, settings)
     found = described(definitions)
     assert {name.split("/")[0] for name in found} == {"binance", "training"}
