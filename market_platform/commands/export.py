@@ -312,8 +312,11 @@ def _bar() -> Bar:
 @contextmanager
 def _open_warehouse(settings: Settings, database: Database) -> Iterator[Warehouse]:
     from market_platform.embedded.databases import FALLBACK_NOTICE, find_database, open_database
+    from market_platform.warehouse.database_role import refuse_other
 
     if find_database(settings, database).falls_back:
         typer.echo(FALLBACK_NOTICE, err=True)
     with open_database(settings, database) as warehouse:
+        with warehouse.connect() as conn:
+            refuse_other(conn, warehouse.role or "realtime")
         yield warehouse

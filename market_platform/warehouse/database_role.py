@@ -61,6 +61,17 @@ def require_role(conn: Connection, role: Database) -> None:
         raise _wrong(conn, found, role)
 
 
+def refuse_other(conn: Connection, role: Database) -> None:
+    """Do nothing when this database is of that role or nobody's. For reading what is then said to be of that database.
+
+    Raises:
+        WrongDatabaseError: it is the other.
+    """
+    found = load_role(conn)
+    if found is not None and found.role != role:
+        raise _wrong(conn, found, role)
+
+
 def is_new(conn: Connection) -> bool:
     """Whether nobody has claimed this database, and it has no pairs."""
     return load_role(conn) is None and not _has_pairs(conn)

@@ -192,7 +192,10 @@ def unreachable_message(url: str, error: BaseException | None) -> str:
     if "authentication failed" in reason or re.search(r'role ".*" does not exist', reason):
         advice = "Correct the user and the password in DATABASE_URL"
     elif re.search(r'database ".*" does not exist', reason):
-        advice = "Correct DATABASE_URL, or make the database with `market-platform migrate`"
+        advice = (
+            "Correct DATABASE_URL, or make the database with `market-platform migrate`; if it is the training database, correct "
+            "TRAINING_DATABASE_URL or TRAINING_DATABASE, or run `market-platform migrate --database training`"
+        )
     else:
         advice = "Is it running (`market-platform status`), and is DATABASE_URL right?"
     return f"Postgres at {shown_url(url)} can't be used: {reason}. {advice}"

@@ -152,6 +152,9 @@ def test_a_database_changes_its_role_only_by_a_claim_with_yes(
         refused = market_platform(line)
         assert refused.code == 1
         assert "nothing was written" in refused.err
+    for database in ("realtime", "training"):
+        refused = market_platform(f"export candles --coin all --intervals all --days 1 --dry-run --database {database}")
+        assert (refused.code, f"was opened as the {database} one" in refused.err) == (1, True)
     assert market_platform("db status").code == 1
     shown = market_platform("db claim --role realtime")
     assert (shown.code, "training → realtime" in shown.out) == (1, True)
