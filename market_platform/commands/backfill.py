@@ -84,6 +84,10 @@ def backfill(
     from market_platform.defs.choices import Wanted
     from market_platform.defs.plan import split
 
+    if direct and no_wait:
+        raise BadRequestError(
+            "--direct runs the assets in this process, so --no-wait has nothing to leave; give one of them"
+        )
     settings = get_settings()
     wanted = Wanted(exchange, coin, quote, market_type)
     if bool(pairs) == bool(wanted.told):

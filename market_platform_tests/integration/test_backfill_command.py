@@ -81,6 +81,7 @@ def tomorrow() -> str:
             ["EURUSD", "--from", "2024-02-30", "--to", "2024-03-02"],
             "--from '2024-02-30' is not a day; write YYYY-MM-DD",
         ),
+        (["EURUSD", *WEEK, "--direct", "--no-wait"], "--no-wait has nothing to leave"),
         (["EURUSD", *WEEK, "--layers", "7m"], "has no layer '7m'"),
         (["EURUSD", *WEEK, "--layers", ""], "--layers names no layer; write `ticks`, `candles` or intervals"),
         (["EURUSD", "--from", "2024-03-05", "--to", "2024-03-05", "--layers", "1w"], "completes no week and no month"),
