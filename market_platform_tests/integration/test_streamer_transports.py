@@ -107,8 +107,7 @@ def test_a_refused_stream_says_why() -> None:
 def test_frames_reach_whoever_listens_newest_only(database_url: str) -> None:
     async def scenario() -> None:
         bus, listening = Bus(database_url, 3.0), asyncio.Event()
-        ticks = [LiveTick(7, NOON_MS, "100", "1", "buy")]
-        bus.sources.append(lambda: [ticks.pop()] if ticks and listening.is_set() and bus.connected else [])
+        bus.sources.append(lambda: [LiveTick(7, NOON_MS, "100", "1", "buy")])
         frames: list[LiveFrame] = []
 
         async def hear() -> None:
@@ -116,14 +115,20 @@ def test_frames_reach_whoever_listens_newest_only(database_url: str) -> None:
                 listening.set()
                 frames.extend([] if payload is None else [decode_frame(payload)])
 
-        tasks = [asyncio.create_task(hear()), asyncio.create_task(bus.run())]
+        async def say() -> None:
+            while True:  # what is forming is told once: who was not listening hears the next
+                for close in ("100.1", "100.20", "1.0050E+2"):
+                    bus.candle(5, made_candle(0, closed=False, close=close), NOON_MS + 1)
+                await asyncio.sleep(0.05)
+
+        tasks = [asyncio.create_task(each) for each in (hear(), bus.run())]
         await eventually(lambda: bus.connected and listening.is_set())
-        for close in ("100.1", "100.20", "1.0050E+2"):
-            bus.candle(5, made_candle(0, closed=False, close=close), NOON_MS + 1)
-        await eventually(lambda: any(frame.c for frame in frames) and not ticks and any(frame.t for frame in frames))
-        (candle,) = [each for frame in frames for each in frame.c]
-        assert (candle.starlisting_id, candle.close, candle.event_ms) == (5, "100.50", NOON_MS + 1)
-        assert [each.trading_pair_id for frame in frames for each in frame.t] == [7]
+        tasks.append(asyncio.create_task(say()))
+        await eventually(lambda: any(frame.c for frame in frames) and any(frame.t for frame in frames))
+        candles = [each for frame in frames for each in frame.c]
+        assert {(each.starlisting_id, each.close, each.event_ms) for each in candles} == {(5, "100.50", NOON_MS + 1)}
+        assert all(len(frame.c) <= 1 for frame in frames)
+        assert {each.trading_pair_id for frame in frames for each in frame.t} == {7}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

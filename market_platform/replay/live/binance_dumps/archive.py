@@ -13,7 +13,6 @@ from datetime import date
 
 from market_platform.domain.clock import day_start_ms
 from market_platform.replay.cache import BoundedCache
-from market_platform.replay.live.binance_dumps import rows
 from market_platform.replay.live.binance_dumps.addresses import INTERVALS_MS, Address
 from market_platform.replay.live.binance_dumps.bars import Bars, longer, minutes_of_day
 from market_platform.replay.live.tape import MINUTE_MS, Tape
@@ -46,6 +45,8 @@ class Archive:
         return self._files.get((address, reissued), lambda: self._make(address, reissued=reissued))
 
     def _make(self, address: Address, *, reissued: bool) -> bytes:
+        from market_platform.replay.live.binance_dumps import rows  # polars comes with it: for who asks for a file
+
         market = self._world.market(address.venue, address.symbol)
         assert market is not None, "ask `has` first"
         tape = self._world.book(market).tape
@@ -61,6 +62,8 @@ class Archive:
         return packed.getvalue()
 
     def _rows(self, address: Address, tape: Tape, day: date) -> str:
+        from market_platform.replay.live.binance_dumps import rows
+
         match address.kind:
             case "klines":
                 length = INTERVALS_MS[address.interval]
