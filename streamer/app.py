@@ -25,6 +25,7 @@ from market_platform.exchanges.live import LiveExchange
 from market_platform.exchanges.registry import LIVE_EXCHANGES, live_exchange
 from market_platform.pipeline.platform import Platform
 from market_platform.settings import Settings
+from market_platform.warehouse.gaps import read_last_candles
 from streamer.bus import Bus
 from streamer.gap_keeper import GapKeeper
 from streamer.gap_log import GapLog
@@ -201,6 +202,7 @@ class StreamerApp:
             bus,
             self._times,
             known_until=pairs.known_until,
+            last_candles=partial(read_last_candles, platform.warehouse),
             check_future=real_time,
         )
         self._repairers[code] = Repairer(

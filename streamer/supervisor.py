@@ -17,6 +17,7 @@ from market_platform.domain.errors import ConfigError, ExchangeError
 from market_platform.domain.live import ConnectionPlan, LivePair, Subscription
 from market_platform.exchanges.codes import QUOTE_STREAMS
 from market_platform.exchanges.live import LiveExchange, LiveRest
+from streamer.confirmations import Confirmations, LastCandles
 from streamer.exchange_clock import ExchangeClock
 from streamer.gap_keeper import GapKeeper
 from streamer.gate import Gate
@@ -53,6 +54,7 @@ class ExchangeSupervisor:
         times: Times,
         *,
         known_until: Callable[[LivePair], int | None],
+        last_candles: LastCandles | None = None,
         check_future: bool = True,
         overlap_s: float | None = None,
     ) -> None:
@@ -94,6 +96,11 @@ class ExchangeSupervisor:
             check_future=check_future,
         )
         self.polls.answers = self.router
+        self._confirmations = (
+            Confirmations(last_candles, self.polls, self.clock.now)
+            if last_candles is not None and exchange.confirms_candles
+            else None
+        )
 
     def set_pairs(self, pairs: Sequence[LivePair]) -> None:
         """The pairs to stream from now on."""
@@ -114,6 +121,9 @@ class ExchangeSupervisor:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.watch.forever("polls", polls))
                 group.create_task(self.watch.forever("clock", self._tick))
+                if self._confirmations is not None:
+                    confirm = partial(self._confirmations.run, lambda: self.pairs)
+                    group.create_task(self.watch.forever("confirmations", confirm))
                 group.create_task(self._follow(group))
         except Exception:
             self._start_over()

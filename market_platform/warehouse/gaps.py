@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 
 from market_platform.domain.ranks import CandleRank
 from market_platform.warehouse.driver import driver_connection
+from market_platform.warehouse.engine import Warehouse
 
 GapKind = Literal["candles", "trades", "quotes", "context"]
 GapReason = Literal["start", "disconnect", "id_hole", "missing_candle", "stale", "intake_stopped", "shutdown"]
@@ -246,6 +247,16 @@ def load_last_candles(conn: Connection, starlisting_ids: Sequence[int]) -> Mappi
     parameters = {"ids": list(starlisting_ids), "streamed": int(CandleRank.LIVE_STREAM)}
     with driver_connection(conn).cursor() as cursor:
         return {row[0]: LastCandle(*row[1:]) for row in cursor.execute(_LAST_CANDLES, parameters)}
+
+
+def read_last_candles(warehouse: Warehouse, starlisting_ids: Sequence[int]) -> Mapping[int, LastCandle]:
+    """The same in a transaction of its own.
+
+    Raises:
+        WarehouseUnavailableError: Postgres does not answer.
+    """
+    with warehouse.connect() as conn:
+        return load_last_candles(conn, starlisting_ids)
 
 
 def prune_gaps(conn: Connection, repaired_before: timedelta) -> int:
