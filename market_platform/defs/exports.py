@@ -7,7 +7,6 @@ Belongs here: assets, jobs and schedules of exports. Does not: the assets themse
 
 from collections.abc import Sequence
 from datetime import UTC, timedelta
-from typing import Literal
 
 import dagster as dg
 
@@ -20,9 +19,8 @@ from market_platform.defs.policies import Policies
 from market_platform.domain.databases import Database
 from market_platform.domain.pairs import TradingPair
 from market_platform.embedded.databases import has_training_database
+from market_platform.pipeline.exports.request import Span
 from market_platform.settings import Settings
-
-Span = Literal["day", "month"]
 
 
 def add_exports(

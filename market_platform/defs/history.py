@@ -23,7 +23,7 @@ from market_platform.domain.clock import Clock
 from market_platform.domain.intervals import PERIOD_INTERVALS
 from market_platform.domain.pairs import TradingPair
 from market_platform.embedded.databases import has_training_database
-from market_platform.exchanges.codes import has_archive
+from market_platform.exchanges.codes import has_archive, is_polled
 from market_platform.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def add_history(
                 kit.sensors.append(sensor)
             _add_periods(kit, mine, database, nightly=nightly)
             _add_reissues(kit, mine, settings, clock, database, nightly=nightly)
-    stocks = [pair for pair in having if pair.exchange == "yahoo" and not is_training(pair)]
+    stocks = [pair for pair in having if is_polled(pair) and not is_training(pair)]
     if stocks and settings.stock_poll_minutes:
         polls = poll_job(stocks)
         kit.jobs.append(polls)

@@ -24,12 +24,12 @@ from market_platform.defs.names import (
     history_day_layers,
     shown_name,
 )
-from market_platform.defs.partition_states import keys_being_backfilled, partition_states, running_since
+from market_platform.defs.partition_states import partition_states
 from market_platform.defs.partitions import Partitions, range_tags, run_days
-from market_platform.defs.recent import unfinished_runs
+from market_platform.defs.recent import RecentDays, unfinished_runs
 from market_platform.defs.repair import MOST_ATTEMPTS, Memory, Need, Repair, Symptom, plan_repairs
 from market_platform.defs.resources import TRAINING_WAREHOUSE, WAREHOUSE
-from market_platform.defs.schedules import HISTORY_AT, HISTORY_YESTERDAY, days_expected, nightly_layers
+from market_platform.defs.schedules import HISTORY_AT, HISTORY_YESTERDAY, nightly_layers
 from market_platform.defs.symptoms import FAILED, MATERIALIZED
 from market_platform.domain.clock import Clock, days_between
 from market_platform.domain.conditions import Condition
@@ -120,7 +120,16 @@ def history_repair_sensor(
         now = clock()
         active = unfinished_runs(context.instance)
         repairing = sum(run.tags.get(TRIGGER_TAG) == REPAIR and run.job_name == job.name for run in active)
-        look = _Look.now(context.instance, partitions, active, now.astimezone(UTC), lookback_days, database)
+        look = _Look.now(
+            context.instance,
+            partitions,
+            active,
+            now.astimezone(UTC),
+            lookback_days,
+            schedule=database_name(HISTORY_YESTERDAY, database),
+            at=HISTORY_AT,
+            grace=_GRACE,
+        )
         states = look.at_pairs(getattr(context.resources, warehouse_key), pairs)
         ill: dict[tuple[str, date], set[str]] = {}
         symptoms: dict[tuple[str, date], Symptom] = {}
@@ -179,31 +188,8 @@ def _request(
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What is the same for all pairs."""
-
-    instance: dg.DagsterInstance
-    partitions: Partitions
-    active: Sequence[dg.DagsterRun]
-    backfilled: frozenset[dg.AssetKey]
-    first: date
-    last: date
-    expected: tuple[date, date] | None
-
-    @classmethod
-    def now(
-        cls,
-        instance: dg.DagsterInstance,
-        partitions: Partitions,
-        active: Sequence[dg.DagsterRun],
-        now: datetime,
-        lookback_days: int,
-        database: str,
-    ) -> "_Look":
-        since = running_since(instance, database_name(HISTORY_YESTERDAY, database))
-        first, last = now.date() - timedelta(days=lookback_days), now.date() - timedelta(days=1)
-        expected = days_expected(since, now - _GRACE, HISTORY_AT) if since is not None else None
-        return cls(instance, partitions, active, keys_being_backfilled(instance), first, last, expected)
+class _Look(RecentDays):
+    """The state of pairs whose past is fetched."""
 
     def at_pairs(self, warehouse: "Warehouse", pairs: Sequence[TradingPair]) -> list[PastState]:
         """The recent state of every pair that is in the database."""

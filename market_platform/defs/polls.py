@@ -19,7 +19,6 @@ from market_platform.domain.pairs import TradingPair
 from market_platform.pipeline.versions import HISTORY_VERSION
 
 POLL = "poll_stocks"
-STOCK = "stock"
 _SETTLING = timedelta(minutes=35)
 """So long after a session's end its last bars are still asked for."""
 _AMERICAN_HOURS = (time(13, 30), time(21, 35))

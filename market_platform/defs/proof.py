@@ -5,18 +5,17 @@ Belongs here: that. Does not: the asset itself (assets/proof.py).
 
 # no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, timedelta
+from collections.abc import Sequence
+from datetime import time
 
 import dagster as dg
 
 from market_platform.defs.assets.proof import PROOF, has_proof, proof_asset, proof_key
 from market_platform.defs.jobs import AssetJob
 from market_platform.defs.kit import Kit
-from market_platform.defs.names import PAIR_TAG, TRIGGER_TAG, named_pairs
 from market_platform.defs.partitions import Partitions
 from market_platform.defs.policies import Policies
-from market_platform.defs.schedules import batched_pairs
+from market_platform.defs.schedules import nightly_schedule
 from market_platform.domain.pairs import TradingPair
 
 
@@ -37,24 +36,11 @@ def add_proof(kit: Kit, pairs: Sequence[TradingPair], partitions: Partitions, po
 
 def _schedule(pairs: Sequence[TradingPair], job: AssetJob) -> dg.ScheduleDefinition:
     """03:30 UTC: the day files are made (00:30), and the history (05:00) has not yet written over what was streamed."""
-
-    @dg.schedule(
-        name="prove_yesterday",
-        cron_schedule="30 3 * * *",
-        execution_timezone="UTC",
-        job=job,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Compares yesterday's minute candles as streamed, as the lake's trades make them, and as the exchange has them.",
+    return nightly_schedule(
+        "prove_yesterday",
+        time(3, 30),
+        pairs,
+        job,
+        proof_key,
+        "Compares yesterday's minute candles as streamed, as the lake's trades make them, and as the exchange has them.",
     )
-    def prove_yesterday(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-        day = (context.scheduled_execution_time.astimezone(UTC) - timedelta(days=1)).date()
-        for exchange in sorted({pair.exchange for pair in pairs}):
-            for number, chunk in enumerate(batched_pairs([pair for pair in pairs if pair.exchange == exchange])):
-                yield dg.RunRequest(
-                    run_key=f"proof:{day}:{exchange}:{number}",
-                    partition_key=day.isoformat(),
-                    asset_selection=[proof_key(pair) for pair in chunk],
-                    tags={TRIGGER_TAG: "schedule", PAIR_TAG: named_pairs(chunk)},
-                )
-
-    return prove_yesterday

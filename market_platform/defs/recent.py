@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Self
 
 import dagster as dg
 
@@ -14,7 +14,7 @@ from market_platform.defs.jobs import ASSET_JOBS
 from market_platform.defs.names import TICKS, asset_path, day_intervals, day_layers, period_intervals
 from market_platform.defs.partition_states import keys_being_backfilled, partition_states, running_since
 from market_platform.defs.partitions import Partitions, run_days
-from market_platform.defs.schedules import YESTERDAY, days_expected
+from market_platform.defs.schedules import DAILY_AT, YESTERDAY, days_expected
 from market_platform.defs.symptoms import PairState, Recorded, complete_periods, period_end
 from market_platform.domain.clock import days_between
 from market_platform.domain.intervals import Interval
@@ -41,7 +41,7 @@ def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
 
 @dataclass(frozen=True)
-class Look:
+class RecentDays:
     """What is the same for all pairs: the days looked at, those the schedule was to bring, and what is going on."""
 
     instance: dg.DagsterInstance
@@ -60,9 +60,13 @@ class Look:
         active: Sequence[dg.DagsterRun],
         now: datetime,
         lookback_days: int,
-    ) -> Look:
-        """A look at the `lookback_days` before today (UTC)."""
-        since = running_since(instance, YESTERDAY)
+        *,
+        schedule: str = YESTERDAY,
+        at: time = DAILY_AT,
+        grace: timedelta = timedelta(0),
+    ) -> Self:
+        """The `lookback_days` before today (UTC); a tick of the schedule, which is daily `at`, has `grace` to become runs."""
+        since = running_since(instance, schedule)
         return cls(
             instance=instance,
             partitions=partitions,
@@ -70,8 +74,13 @@ class Look:
             backfilled=keys_being_backfilled(instance),
             first=now.date() - timedelta(days=lookback_days),
             last=now.date() - timedelta(days=1),
-            expected=days_expected(since, now) if since is not None else None,
+            expected=days_expected(since, now - grace, at) if since is not None else None,
         )
+
+
+@dataclass(frozen=True)
+class Look(RecentDays):
+    """The state of pairs whose days are built from ticks."""
 
     def at_pairs(self, warehouse: Warehouse, pairs: Sequence[TradingPair]) -> list[PairState]:
         """The recent state of every pair; pairs that are not in the database yet are left out."""

@@ -9,13 +9,13 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from market_platform.defs.history_metadata import history_candle_metadata, series_metadata
+from market_platform.defs.history_metadata import history_materialization
 from market_platform.defs.jobs import database_name
-from market_platform.defs.metadata import version_tags
 from market_platform.defs.names import (
     HISTORY_LAYERS,
     TRAINING,
@@ -35,7 +35,7 @@ from market_platform.pipeline.versions import HISTORY_VERSION
 
 if TYPE_CHECKING:
     from market_platform.exchanges.binance.dumps.client import BinanceDumps
-    from market_platform.pipeline.history_reports import HistoryCandleReport, SeriesDayReport
+    from market_platform.pipeline.history_reports import HistoryReport
     from market_platform.pipeline.platform import Platform
     from market_platform.warehouse.history_inputs import Reissue
 
@@ -66,7 +66,8 @@ def reissue_job(pairs: Sequence[TradingPair], open_archive: OpenArchive, databas
         failures: list[str] = []
         found = 0
         for pair in pairs:
-            for series, interval, key in _series_of(pair):
+            for kind, interval, key in _series_of(pair):
+                series = f"candles_{interval}" if interval is not None else kind.value
                 try:
                     reissued = asyncio.run(_find(platform, pair, series, days, open_archive))
                     for each in reissued:
@@ -75,8 +76,8 @@ def reissue_job(pairs: Sequence[TradingPair], open_archive: OpenArchive, databas
                             f"{each.earlier_sha256[:12]} is now {each.sha256[:12]}"
                         )
                     found += len(reissued)
-                    for report in _fetch(platform, context.run_id, pair, interval, key, reissued):
-                        context.log_event(_event(key, report))
+                    told = partial(_tell, context, key)
+                    _fetch(platform, context.run_id, pair, kind, interval, reissued, told)
                 except MarketPlatformError as error:
                     failures.append(f"{shown_name(pair)} {series}: {error}")
         context.log.info(f"{found} days were made of files that were published again")
@@ -105,15 +106,15 @@ def reissue_schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
     )
 
 
-def _series_of(pair: TradingPair) -> Iterator[tuple[str, Interval | None, dg.AssetKey]]:
-    """What the pair's inputs are recorded under, the interval of candles, and the asset."""
+def _series_of(pair: TradingPair) -> Iterator[tuple[SeriesKind, Interval | None, dg.AssetKey]]:
+    """What is fetched of the pair, the interval of candles, and the asset."""
     for kind in history_series(pair):
         if kind is SeriesKind.CANDLES:
             for interval in day_intervals(pair):
                 key = dg.AssetKey(asset_path(pair, history_candle_layer(interval)))
-                yield f"candles_{interval.name}", interval, key
+                yield kind, interval, key
         else:
-            yield kind.value, None, dg.AssetKey(asset_path(pair, HISTORY_LAYERS[kind]))
+            yield kind, None, dg.AssetKey(asset_path(pair, HISTORY_LAYERS[kind]))
 
 
 async def _find(
@@ -125,14 +126,20 @@ async def _find(
         return await find_reissued(platform, pair, series, days, archive.checksums)
 
 
+def _tell(context: dg.OpExecutionContext, key: dg.AssetKey, report: "HistoryReport") -> None:
+    """Report a day as soon as it is committed, whatever becomes of the others."""
+    context.log_event(history_materialization(key, report))
+
+
 def _fetch(
     platform: "Platform",
     run_id: str,
     pair: TradingPair,
+    kind: SeriesKind,
     interval: Interval | None,
-    key: dg.AssetKey,
     reissued: "Sequence[Reissue]",
-) -> "list[HistoryCandleReport | SeriesDayReport]":
+    on_report: "Callable[[HistoryReport], None]",
+) -> None:
     from market_platform.pipeline.history_candles import build_history_candles
     from market_platform.pipeline.history_context import build_history_series
     from market_platform.pipeline.history_trades import build_history_trades
@@ -140,27 +147,11 @@ def _fetch(
 
     provenance = Provenance(run_id, HISTORY_VERSION)
     days = sorted({each.day for each in reissued})
-    reports: list[HistoryCandleReport | SeriesDayReport] = []
     for first in range(0, len(days), _ASKED_AT_ONCE):
         some = days[first : first + _ASKED_AT_ONCE]
         if interval is not None:
-            build_history_candles(platform, pair, some, [interval], provenance, reports.append)
-        elif key.path[-1] == HISTORY_LAYERS[SeriesKind.TRADES]:
-            build_history_trades(platform, pair, some, provenance, reports.append)
+            build_history_candles(platform, pair, some, [interval], provenance, on_report)
+        elif kind is SeriesKind.TRADES:
+            build_history_trades(platform, pair, some, provenance, on_report)
         else:
-            kind = next(kind for kind, layer in HISTORY_LAYERS.items() if layer == key.path[-1])
-            build_history_series(platform, pair, kind, some, provenance, reports.append)
-    return reports
-
-
-def _event(key: dg.AssetKey, report: "HistoryCandleReport | SeriesDayReport") -> dg.AssetMaterialization:
-    from market_platform.pipeline.history_reports import HistoryCandleReport
-
-    metadata = (
-        history_candle_metadata(report, HISTORY_VERSION)
-        if isinstance(report, HistoryCandleReport)
-        else series_metadata(report, HISTORY_VERSION)
-    )
-    return dg.AssetMaterialization(
-        key, partition=report.day.isoformat(), metadata=metadata, tags=version_tags(report.data_version)
-    )
+            build_history_series(platform, pair, kind, some, provenance, on_report)

@@ -178,27 +178,46 @@ def period_schedule(
 
 def compaction_schedule(pairs: Sequence[TradingPair], job: AssetJob) -> dg.ScheduleDefinition:
     """00:30 UTC: yesterday's parts, of every streamed pair; half an hour is for what the streamer still has in hand."""
+    return nightly_schedule(
+        "compact_yesterday",
+        time(0, 30),
+        pairs,
+        job,
+        compacted_key,
+        "Makes one file of each streamed pair's trades or quotes of yesterday, and deletes their parts.",
+    )
+
+
+def nightly_schedule(
+    name: str,
+    at: time,
+    pairs: Sequence[TradingPair],
+    job: AssetJob,
+    key: Callable[[TradingPair], dg.AssetKey],
+    description: str,
+) -> dg.ScheduleDefinition:
+    """Yesterday of one asset of every pair, at that time (UTC): as few runs as `PAIRS_PER_RUN` allows, an exchange's together."""
 
     @dg.schedule(
-        name="compact_yesterday",
-        cron_schedule="30 0 * * *",
+        name=name,
+        cron_schedule=f"{at.minute} {at.hour} * * *",
         execution_timezone="UTC",
         job=job,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Makes one file of each streamed pair's trades or quotes of yesterday, and deletes their parts.",
+        description=description,
     )
-    def compact_yesterday(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    def nightly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         day = (context.scheduled_execution_time.astimezone(UTC) - timedelta(days=1)).date()
         for exchange in sorted({pair.exchange for pair in pairs}):
             for number, chunk in enumerate(batched_pairs([pair for pair in pairs if pair.exchange == exchange])):
                 yield dg.RunRequest(
-                    run_key=f"compact:{day}:{exchange}:{number}",
+                    run_key=f"{job.name}:{day}:{exchange}:{number}",
                     partition_key=day.isoformat(),
-                    asset_selection=[compacted_key(pair) for pair in chunk],
+                    asset_selection=[key(pair) for pair in chunk],
                     tags={TRIGGER_TAG: "schedule", PAIR_TAG: named_pairs(chunk)},
                 )
 
-    return compact_yesterday
+    return nightly
 
 
 def statistics_schedule(job: AssetJob) -> dg.ScheduleDefinition:

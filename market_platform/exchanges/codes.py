@@ -34,6 +34,11 @@ def history_kinds(pair: TradingPair) -> tuple[SeriesKind, ...]:
     return _KINDS.get((pair.exchange, pair.market_type), ())
 
 
+def is_polled(pair: TradingPair) -> bool:
+    """Whether the exchange has no stream and the day in progress is asked for while it is in session."""
+    return pair.exchange == "yahoo"
+
+
 def has_archive(pair: TradingPair) -> bool:
     """Whether the exchange publishes files of the pair's past, which it may publish again."""
     return pair.exchange == "binance" and pair.history != CCXT

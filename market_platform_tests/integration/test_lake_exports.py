@@ -20,8 +20,8 @@ from market_platform.defs.resources import resources
 from market_platform.domain.conditions import Condition
 from market_platform.domain.pairs import TradingPair
 from market_platform.lake.store import Lake
-from market_platform.pipeline.exports.lake_exports import Span, export_partition, folder_name, sidecar_key
-from market_platform.pipeline.exports.request import Dataset, ExportState, Numbers
+from market_platform.pipeline.exports.lake_exports import export_partition, folder_name, sidecar_key
+from market_platform.pipeline.exports.request import Dataset, ExportState, Numbers, Span
 from market_platform.pipeline.exports.verify import verify_export
 from market_platform.pipeline.platform import Platform
 from market_platform.settings import load_settings

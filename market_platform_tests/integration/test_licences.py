@@ -18,8 +18,8 @@ from market_platform.domain.pairs import TradingPair
 from market_platform.domain.ranks import CandleRank
 from market_platform.lake.store import Lake
 from market_platform.pipeline.exports.errors import ExportError
-from market_platform.pipeline.exports.lake_exports import Span, export_partition
-from market_platform.pipeline.exports.request import Dataset, Numbers
+from market_platform.pipeline.exports.lake_exports import export_partition
+from market_platform.pipeline.exports.request import Dataset, Numbers, Span
 from market_platform.pipeline.platform import Platform
 from market_platform.settings import get_settings, load_settings
 from market_platform.starlistings import parse_starlistings

@@ -4,8 +4,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -31,7 +30,7 @@ from market_platform.defs.resources import PLATFORM, TRAINING_PLATFORM
 from market_platform.domain.databases import Database
 from market_platform.domain.history import SeriesKind
 from market_platform.domain.pairs import TradingPair
-from market_platform.pipeline.exports.request import EXPORT_VERSION
+from market_platform.pipeline.exports.request import EXPORT_VERSION, Span
 
 if TYPE_CHECKING:
     from market_platform.pipeline.exports.lake_exports import PartitionExport
@@ -59,7 +58,7 @@ class ExportKind:
     """A data set's days or months in one database."""
 
     dataset: str
-    span: Literal["day", "month"]
+    span: Span
     database: Database
 
     @property
@@ -137,19 +136,16 @@ def _materialise(
             )
             made.append(done)
             context.log.info(f"{done.folder}: {done.rows:,} rows in {len(done.files)} files")
-            context.add_asset_metadata(_metadata(done), partition_key=_partition_key(start))
+            context.add_asset_metadata(_metadata(done), partition_key=start.isoformat())
     only = made[0].data_version if len(made) == 1 else None
     return dg.MaterializeResult(data_version=dg.DataVersion(only) if only else None)
-
-
-def _partition_key(start: date) -> str:
-    return start.isoformat()
 
 
 def _metadata(done: "PartitionExport") -> dict[str, dg.MetadataValue]:
     """What a person sees of a partition."""
     changed = sum(each.changed for each in done.files)
-    listed = [f"{each.key} ({each.rows:,})" for each in done.files[:_SHOWN_FILES]]
+    largest = sorted(done.files, key=lambda each: -each.rows)[:_SHOWN_FILES]
+    listed = [f"{each.key} ({each.rows:,})" for each in largest]
     metadata: dict[str, dg.MetadataValue] = {
         "dagster/partition_row_count": dg.MetadataValue.int(done.rows),
         "rows": dg.MetadataValue.int(done.rows),

@@ -15,8 +15,7 @@ import dagster as dg
 
 from market_platform.defs.checks import Outcome, check_history_days, check_result
 from market_platform.defs.failures import as_failure, is_last_attempt, typed_failures
-from market_platform.defs.history_metadata import history_candle_metadata, series_metadata
-from market_platform.defs.metadata import Metadata, version_tags
+from market_platform.defs.history_metadata import history_materialization, history_metadata
 from market_platform.defs.names import shown_name
 from market_platform.defs.partitions import partition_dates
 from market_platform.defs.policies import Policies
@@ -146,7 +145,9 @@ def _results(
         record_outcomes(platform_of(context, pair), pair, recorded, context.run.run_id)
     for layer, mine in reports.items():
         for report in mine:
-            context.add_asset_metadata(_metadata(report), asset_key=keys[layer], partition_key=report.day.isoformat())
+            context.add_asset_metadata(
+                history_metadata(report), asset_key=keys[layer], partition_key=report.day.isoformat()
+            )
         only = mine[0].data_version or "empty" if len(mine) == 1 else None
         yield dg.MaterializeResult(
             asset_key=keys[layer],
@@ -157,23 +158,8 @@ def _results(
 
 def _log_days(context: dg.AssetExecutionContext, keys: Mapping[str, dg.AssetKey], done: Reports) -> None:
     """Report the good partitions of a failing run by events of their own."""
-    for (layer, day), report in sorted(done.items()):
-        context.log_event(
-            dg.AssetMaterialization(
-                keys[layer],
-                partition=day.isoformat(),
-                metadata=_metadata(report),
-                tags=version_tags(report.data_version),
-            )
-        )
-
-
-def _metadata(report: HistoryReport) -> Metadata:
-    from market_platform.pipeline.history_reports import HistoryCandleReport
-
-    if isinstance(report, HistoryCandleReport):
-        return history_candle_metadata(report, HISTORY_VERSION)
-    return series_metadata(report, HISTORY_VERSION)
+    for (layer, _), report in sorted(done.items()):
+        context.log_event(history_materialization(keys[layer], report))
 
 
 def _line(pair: TradingPair, layer: str, report: HistoryReport) -> str:

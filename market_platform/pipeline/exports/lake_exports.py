@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Literal
 
 from market_platform.domain.databases import Database
 from market_platform.domain.errors import MarketPlatformError, is_retryable
@@ -27,14 +26,13 @@ from market_platform.lake.store import Lake
 from market_platform.pipeline.exports.errors import ExportError
 from market_platform.pipeline.exports.export import export
 from market_platform.pipeline.exports.licence import PRIVATE
-from market_platform.pipeline.exports.request import Dataset, ExportRequest, ExportState, Numbers
+from market_platform.pipeline.exports.request import Dataset, ExportRequest, ExportState, Numbers, Span
 from market_platform.pipeline.exports.sidecar import encode_document
 from market_platform.pipeline.exports.workplace import workplace
 from market_platform.pipeline.platform import Platform
 
 ROOT = "exports"
 FILE = "data.parquet"
-Span = Literal["day", "month"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,21 +171,20 @@ def _put(platform: Platform, request: ExportRequest, path: Path, key: str) -> La
     if not result.rows and set(result.conditions) <= {"unknown"} and not platform.lake.exists(key):
         return None
     document = encode_document(result.document)
-    changed = not _is_there(platform.lake, key, document)
+    changed = not _is_there(platform.lake, key, document, result.sha256)
     if changed:
         platform.lake.replace(key, path.read_bytes())
         platform.lake.replace(sidecar_key(key), document)
     return LakeFile(key, result.rows, result.bytes, result.sha256, result.state, changed)
 
 
-def _is_there(lake: Lake, key: str, document: bytes) -> bool:
+def _is_there(lake: Lake, key: str, document: bytes, sha256: str) -> bool:
     """Whether the file's JSON says the same, and the file is that of the JSON."""
     if not (lake.exists(key) and lake.exists(sidecar_key(key))):
         return False
     if lake.get(sidecar_key(key)) != document:
         return False
-    sha256 = hashlib.sha256(lake.get(key)).hexdigest()
-    return sha256.encode() in document
+    return hashlib.sha256(lake.get(key)).hexdigest() == sha256
 
 
 def _of(interval: Interval | None) -> list[str]:

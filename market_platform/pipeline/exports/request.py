@@ -21,6 +21,8 @@ EXPORT_VERSION = "exports-1"
 
 Format = Literal["parquet", "csv"]
 Numbers = Literal["decimal", "float64"]
+Span = Literal["day", "month"]
+"""What a file in the lake is of."""
 
 
 class Dataset(StrEnum):
