@@ -206,7 +206,13 @@ class StreamerApp:
             check_future=real_time,
         )
         self._repairers[code] = Repairer(
-            code, rest, sink, platform.warehouse, lambda: supervisor.pairs, clock=self._times.clock
+            code,
+            rest,
+            sink,
+            platform.warehouse,
+            lambda: supervisor.pairs,
+            clock=self._times.clock,
+            ready=lambda: supervisor.clock.known,
         )
         return supervisor
 

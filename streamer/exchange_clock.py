@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 _WINDOW_MS = 10_000
+_TRUST_MS = 60_000
+"""For how long from its making an exchange's silence is waited out before our own clock is taken for its."""
 
 
 class ExchangeClock:
@@ -20,10 +22,16 @@ class ExchangeClock:
         self._window_ends = 0
         self._ahead: int | None = None
         self._ahead_before: int | None = None
+        self._trusted_from = self._here() + _TRUST_MS
+
+    @property
+    def known(self) -> bool:
+        """Whether an event has told its time, or none came for so long that our own clock has to do."""
+        return self._ahead is not None or self._here() >= self._trusted_from
 
     def saw(self, event_ms: int) -> None:
         """An event of that time came just now."""
-        here = int(self._monotonic() * 1000)
+        here = self._here()
         if here >= self._window_ends:
             self._ahead_before = self._ahead if here < self._window_ends + _WINDOW_MS else None
             self._ahead = None
@@ -37,4 +45,7 @@ class ExchangeClock:
         if self._ahead is None:
             return self._now_ms()
         ahead = self._ahead if self._ahead_before is None else max(self._ahead, self._ahead_before)
-        return int(self._monotonic() * 1000) + ahead
+        return self._here() + ahead
+
+    def _here(self) -> int:
+        return int(self._monotonic() * 1000)

@@ -31,7 +31,10 @@ AT_ONCE = 2
 
 
 class Repairer:
-    """Repairs the gaps of one exchange. `pairs` are those that are streamed just now; gaps of others wait."""
+    """Repairs the gaps of one exchange. `pairs` are those that are streamed just now; gaps of others wait.
+
+    Nothing is repaired before it is `ready`: who does not know the exchange's time does not know what is over there.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Repairer:
         pairs: Callable[[], Sequence[LivePair]],
         *,
         clock: Clock = utc_now,
+        ready: Callable[[], bool] = lambda: True,
         look_s: float = LOOK_S,
         at_once: int = AT_ONCE,
     ) -> None:
@@ -59,6 +63,7 @@ class Repairer:
         self._warehouse = warehouse
         self._pairs = pairs
         self._clock = clock
+        self._ready = ready
         self._look_s = look_s
         self._at_once = at_once
         self._wake = asyncio.Event()
@@ -98,7 +103,7 @@ class Repairer:
         return len(groups)
 
     async def _look(self, group: asyncio.TaskGroup, free: asyncio.Semaphore) -> None:
-        if not self._sink.accepting:
+        if not self._sink.accepting or not self._ready():
             return
         try:
             due = await asyncio.to_thread(self._load)

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from market_platform.domain.events import Candle, Funding, OpenInterest, Quote, Trade
+from market_platform.domain.events import Candle, Control, Event, Funding, OpenInterest, Quote, Trade
 from market_platform.domain.live import Channel, LivePair, Subscription
 from market_platform.domain.live_frames import LiveTick
 from market_platform.domain.ranks import CandleRank
@@ -75,6 +75,8 @@ class Router:
         self._outages = Outages(traits, sink, keeper, known_until)
         self._check_future = check_future
         self._pairs: dict[int, PairState] = {}
+        self._undated: list[tuple[str, list[Subscription]]] = []
+        """What came to life before anybody knew what time it is at the exchange."""
 
     # -------------------------------------------------------------------------------------------------------------- pairs
 
@@ -99,6 +101,7 @@ class Router:
     ) -> None:
         """Those are missed from now on, and a little longer than that."""
         now_ms = self.clock.now()
+        self._undated = [(name, [each for each in live if each not in subscriptions]) for name, live in self._undated]
         for state, mine in self._by_pair(subscriptions):
             if reason == "intake_stopped":
                 state.forget(self._sink.last_trade_id(state.pair))
@@ -106,13 +109,22 @@ class Router:
             state.lost(mine)
 
     def live(self, connection: str, subscriptions: Sequence[Subscription]) -> None:
-        """Those are there from now on."""
+        """Those are there from now on; before the exchange has told its time, from its first event on."""
+        if not self.clock.known:
+            self._undated.append((connection, list(subscriptions)))
+            return
         now_ms = self.clock.now()
         for state, mine in self._by_pair(subscriptions):
             state.live(mine, now_ms)
             for each in mine:  # what it has missed before is known; the next gap begins after this moment
                 state.seen_ms[each.channel] = max(now_ms, state.seen_ms.get(each.channel, now_ms))
             self._outages.ended(connection, state, mine, now_ms)
+
+    def _date(self) -> None:
+        """Tell of what came to life before the exchange told its time, now that it has."""
+        undated, self._undated = self._undated, []
+        for connection, subscriptions in undated:
+            self.live(connection, subscriptions)
 
     def moved(self, before: str, connection: str, subscriptions: Sequence[Subscription]) -> None:
         """Those come over another connection from now on, and are missed until they do."""
@@ -135,6 +147,8 @@ class Router:
             IntakeStoppedError: the sink takes nothing more.
         """
         latest_ms = self._times.now_ms() + FUTURE_MS if self._check_future else None
+        if not self.clock.known:
+            self._learn_time(deliveries, latest_ms)
         now_ms = self.clock.now()
         pairs = self._pairs
         touched: dict[int, PairState] = {}
@@ -150,7 +164,8 @@ class Router:
                 continue
             touched[pair_id] = state
             state.seen_ms[subscription.channel] = now_ms
-            event_ms = self._take(state, event, now_ms)
+            self._take(state, event, now_ms)
+            event_ms = _when(event)
             if event_ms is not None and event_ms > newest_ms:
                 newest_ms = event_ms
         if newest_ms:
@@ -160,24 +175,26 @@ class Router:
         for state in touched.values():
             self._hand_on(state)
 
-    def _take(self, state: PairState, event: object, now_ms: int) -> int | None:
-        """Let the pair know; when the event was, by the exchange's clock."""
+    def _learn_time(self, deliveries: Sequence[Delivery], latest_ms: int | None) -> None:
+        """The exchange's time from its first events, before anything is made of them."""
+        times = (_when(event) for _, event, _, _ in deliveries if absurdity(event, latest_ms) is None)
+        newest_ms = max((each for each in times if each is not None), default=None)
+        if newest_ms is not None:
+            self.clock.saw(newest_ms)
+            self._date()
+
+    def _take(self, state: PairState, event: object, now_ms: int) -> None:
+        """Let the pair know."""
         if isinstance(event, Trade):
             state.trade(event)
-            return event.event_ms or event.time_ms
-        if isinstance(event, Quote):
+        elif isinstance(event, Quote):
             state.quote(event, now_ms)
-            return event.time_ms
-        if isinstance(event, Candle):
+        elif isinstance(event, Candle):
             state.candle(event, now_ms)
-            return event.event_ms
-        if isinstance(event, Funding):
+        elif isinstance(event, Funding):
             state.funding(event, now_ms)
-            return event.time_ms
-        if isinstance(event, OpenInterest):
+        elif isinstance(event, OpenInterest):
             state.open_interest(event, now_ms)
-            return event.time_ms
-        return None
 
     def refuse(self, channel: str, reason: str, raw: bytes) -> None:
         """A message that can't be used goes to the dead letters."""
@@ -212,6 +229,8 @@ class Router:
         """
         if not self._sink.accepting:
             return
+        if self.clock.known:
+            self._date()
         now_ms = self.clock.now()
         for state in self._pairs.values():
             state.due(now_ms)
@@ -292,3 +311,12 @@ class Router:
         if wanted:
             self._sink.candles(pair, wanted, rank)
             self.tallies.rows["candles"] += len(wanted)
+
+
+def _when(event: Event) -> int | None:
+    """When an event was, by the exchange's clock; None for one that does not say."""
+    if isinstance(event, Trade):
+        return event.event_ms or event.time_ms
+    if isinstance(event, Candle):
+        return event.event_ms
+    return None if isinstance(event, Control) else event.time_ms

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -116,18 +116,24 @@ class ExchangeSupervisor:
             self._finish()
 
     async def _stream(self) -> None:
-        polls = partial(self.polls.run, every_candle=self._exchange.polls_candles)
+        polls = partial(self._dated, partial(self.polls.run, every_candle=self._exchange.polls_candles))
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.watch.forever("polls", polls))
                 group.create_task(self.watch.forever("clock", self._tick))
                 if self._confirmations is not None:
-                    confirm = partial(self._confirmations.run, lambda: self.pairs)
+                    confirm = partial(self._dated, partial(self._confirmations.run, lambda: self.pairs))
                     group.create_task(self.watch.forever("confirmations", confirm))
                 group.create_task(self._follow(group))
         except Exception:
             self._start_over()
             raise
+
+    async def _dated(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Ask for what is over only once it is known what time it is at the exchange."""
+        while not self.clock.known:  # noqa: ASYNC110  # time alone may make it known
+            await asyncio.sleep(TICK_S)
+        await run()
 
     def _start_over(self) -> None:
         """All connections are gone: what comes until there are others is missed."""

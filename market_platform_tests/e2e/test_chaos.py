@@ -143,9 +143,9 @@ JOIN exchanges ON exchanges.id = exchange_id WHERE repaired_at IS NULL AND unrep
 
 
 def open_gaps(world: LiveWorld) -> list[tuple[object, ...]]:
-    """All but those of candles that no recording has, of which there is another every minute."""
+    """All but those of what no recording has: candles, of which there is another every minute, and funding."""
     recorded = () if world.recordings is None else tuple(RECORDED)
-    return [row for row in world.rows(OPEN_GAPS) if not (row[-1] in recorded and row[2] == "candles")]
+    return [row for row in world.rows(OPEN_GAPS) if not (row[-1] in recorded and row[2] in ("candles", "context"))]
 
 
 def misbehave(world: LiveWorld, dice: random.Random, followers: list[Follower]) -> Counter[str]:

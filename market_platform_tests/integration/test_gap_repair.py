@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -293,18 +294,26 @@ def test_the_repairer_goes_on_after_errors_and_stops_when_told(
     recorded(warehouse, GapRecord(pair.id, "trades", NOON, "id_hole", end=END, first_id=1, last_id=5))
     rest.newest = 100
     sink = ScriptedSink()
+    looks, known = Counter[bool](), asyncio.Event()
+
+    def ready() -> bool:
+        looks[known.is_set()] += 1
+        return known.is_set()
 
     async def scenario() -> None:
-        repairer = Repairer("binance", rest, sink, warehouse, lambda: [pair], look_s=0.05)  # type: ignore[arg-type]  # see above
+        repairer = Repairer("binance", rest, sink, warehouse, lambda: [pair], ready=ready, look_s=0.05)  # type: ignore[arg-type]  # see above
         task = asyncio.create_task(repairer.run())
         async with asyncio.timeout(30):
+            await until(lambda: looks[False] > 2)
+            assert repairer.repaired == 0, "nothing is repaired before the exchange's time is known"
+            known.set()
             await until(lambda: repairer.repaired == 1)
             sink.takes = False
             await asyncio.to_thread(
                 recorded, warehouse, GapRecord(pair.id, "trades", NOON, "id_hole", end=END, first_id=50, last_id=55)
             )
-            looks = sink.looks
-            await until(lambda: sink.looks > looks + 2)
+            looked = sink.looks
+            await until(lambda: sink.looks > looked + 2)
             assert len(sink.found_trades) == 5, "nothing is repaired while nothing is taken in"
             sink.takes = True
             await until(lambda: repairer.repaired == 2)

@@ -40,9 +40,15 @@ CHANNELS = {
 
 
 class World:
-    """A router and everything around it, at a time of our own."""
+    """A router and everything around it, at a time of our own; `ahead_ms` is how far that is from the exchange's, if known."""
 
-    def __init__(self, traits: Traits = BINANCE, pair: LivePair | None = None, durable: int | None = None) -> None:
+    def __init__(
+        self,
+        traits: Traits = BINANCE,
+        pair: LivePair | None = None,
+        durable: int | None = None,
+        ahead_ms: int | None = 0,
+    ) -> None:
         self.now_ms = NOON_MS
         self.pair = pair or made_pair()
         self.sink = MemorySink()
@@ -54,6 +60,8 @@ class World:
         self.known: int | None = NOON_MS - 10 * MINUTE
         times = Times(lambda: from_ms(self.now_ms), lambda: self.now_ms / 1000)
         clock = ExchangeClock(times.now_ms, times.monotonic)
+        if ahead_ms is not None:
+            clock.saw(self.now_ms - ahead_ms)
         self.router = Router(
             "binance",
             traits,
@@ -172,6 +180,45 @@ def test_a_first_start_misses_no_trades_but_wants_recent_candles() -> None:
     (gap,) = world.gaps.gaps
     assert (gap.kind, gap.reason, gap.interval, gap.end_ms) == ("candles", "start", None, NOON_MS)
     assert gap.start_ms < NOON_MS
+
+
+HOURS_AHEAD = 11 * 3_600_000
+
+
+def test_before_its_first_event_nobody_says_what_time_it_is_at_an_exchange() -> None:
+    world = World(HYPERLIQUID, ahead_ms=None)
+    mine = world.start(Channel.CANDLES, Channel.TRADES)
+    world.later(30_000)
+    assert [gap.end_ms for gap in world.gaps.of("candles", "start")] == [None]
+    there_ms = world.now_ms - HOURS_AHEAD
+    world.receive(made_trade(1, there_ms))
+    (gap,) = world.gaps.of("candles", "start")
+    assert gap.end_ms == max(there_ms, gap.start_ms)
+    world.later(MINUTE)
+    world.router.lost("spot-1", mine, "disconnect")
+    (lost,) = world.gaps.of("candles", "disconnect")
+    assert lost.start_ms < there_ms + MINUTE
+
+
+def test_an_exchange_that_tells_no_time_for_a_minute_has_ours() -> None:
+    world = World(ahead_ms=None)
+    world.start(Channel.CANDLES)
+    world.later(59_000)
+    (gap,) = world.gaps.gaps
+    assert gap.end_ms is None
+    world.later(1_000)
+    assert gap.end_ms == world.now_ms
+
+
+def test_what_is_lost_again_before_the_exchange_told_its_time_stays_missed() -> None:
+    world = World(ahead_ms=None)
+    mine = world.start(Channel.CANDLES)
+    world.router.lost("spot-1", mine, "disconnect")
+    world.receive(made_trade(1))
+    (gap,) = world.gaps.of("candles", "start")
+    assert gap.end_ms is None
+    world.router.live("spot-1", mine)
+    assert gap.end_ms is not None
 
 
 def test_a_disconnect_is_a_gap_of_each_kind_from_a_little_before() -> None:
