@@ -77,6 +77,8 @@ class Router:
         self._pairs: dict[int, PairState] = {}
         self._undated: list[tuple[str, list[Subscription]]] = []
         """What came to life before anybody knew what time it is at the exchange."""
+        self._held: list[Delivery] = []
+        """Events that came before, of which none told."""
 
     # -------------------------------------------------------------------------------------------------------------- pairs
 
@@ -121,10 +123,13 @@ class Router:
             self._outages.ended(connection, state, mine, now_ms)
 
     def _date(self) -> None:
-        """Tell of what came to life before the exchange told its time, now that it has."""
+        """Tell of what came before the exchange told its time, now that it has."""
         undated, self._undated = self._undated, []
+        held, self._held = self._held, []
         for connection, subscriptions in undated:
             self.live(connection, subscriptions)
+        if held:
+            self.receive(held, timely=False)
 
     def moved(self, before: str, connection: str, subscriptions: Sequence[Subscription]) -> None:
         """Those come over another connection from now on, and are missed until they do."""
@@ -143,12 +148,15 @@ class Router:
     def receive(self, deliveries: Sequence[Delivery], *, timely: bool = True) -> None:
         """Events in the order they came; those that are not `timely` say nothing of lag.
 
+        Before the exchange's time is known they are held until one says it: some have no time but now.
+
         Raises:
             IntakeStoppedError: the sink takes nothing more.
         """
         latest_ms = self._times.now_ms() + FUTURE_MS if self._check_future else None
-        if not self.clock.known:
-            self._learn_time(deliveries, latest_ms)
+        if not self.clock.known and not self._learn_time(deliveries, latest_ms):
+            self._held.extend(deliveries)
+            return
         now_ms = self.clock.now()
         pairs = self._pairs
         touched: dict[int, PairState] = {}
@@ -175,13 +183,15 @@ class Router:
         for state in touched.values():
             self._hand_on(state)
 
-    def _learn_time(self, deliveries: Sequence[Delivery], latest_ms: int | None) -> None:
-        """The exchange's time from its first events, before anything is made of them."""
+    def _learn_time(self, deliveries: Sequence[Delivery], latest_ms: int | None) -> bool:
+        """Whether these events tell the exchange's time; before anything is made of them."""
         times = (_when(event) for _, event, _, _ in deliveries if absurdity(event, latest_ms) is None)
         newest_ms = max((each for each in times if each is not None), default=None)
-        if newest_ms is not None:
-            self.clock.saw(newest_ms)
-            self._date()
+        if newest_ms is None:
+            return False
+        self.clock.saw(newest_ms)
+        self._date()
+        return True
 
     def _take(self, state: PairState, event: object, now_ms: int) -> None:
         """Let the pair know."""
@@ -227,10 +237,9 @@ class Router:
         Raises:
             IntakeStoppedError: the sink takes nothing more.
         """
-        if not self._sink.accepting:
+        if not self._sink.accepting or not self.clock.known:
             return
-        if self.clock.known:
-            self._date()
+        self._date()
         now_ms = self.clock.now()
         for state in self._pairs.values():
             state.due(now_ms)

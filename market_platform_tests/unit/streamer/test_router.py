@@ -200,6 +200,24 @@ def test_before_its_first_event_nobody_says_what_time_it_is_at_an_exchange() -> 
     assert lost.start_ms < there_ms + MINUTE
 
 
+def test_what_has_no_time_of_its_own_waits_for_the_exchange_s() -> None:
+    world = World(HYPERLIQUID, ahead_ms=None)
+    world.start(Channel.CANDLES, Channel.CONTEXT, Channel.TRADES)
+    there_ms = NOON_MS - HOURS_AHEAD
+    world.receive(
+        made_candle(0, None, open_ms=there_ms, end_ms=there_ms + MINUTE, event_ms=None),
+        Funding("BTCUSDT", Decimal("0.0001")),
+    )
+    world.later(40_000)
+    assert (world.shown, world.asked) == ([], [])
+    world.receive(made_trade(1, there_ms + 40_000))
+    assert {candle.open_ms for _, candle in world.shown} == {there_ms}
+    world.later(2 * MINUTE)
+    assert [minute_ms for minute_ms, _ in world.sink.kept_funding] == [there_ms]
+    assert world.asked[0] == ("1m", there_ms, there_ms + MINUTE), "it is over by the exchange's time"
+    assert all(end_ms <= there_ms + 3 * MINUTE for _, _, end_ms in world.asked)
+
+
 def test_an_exchange_that_tells_no_time_for_a_minute_has_ours() -> None:
     world = World(ahead_ms=None)
     world.start(Channel.CANDLES)
