@@ -213,7 +213,7 @@ def test_what_has_no_time_of_its_own_waits_for_the_exchange_s() -> None:
     world.receive(made_trade(1, there_ms + 40_000))
     assert {candle.open_ms for _, candle in world.shown} == {there_ms}
     world.later(2 * MINUTE)
-    assert [minute_ms for minute_ms, _ in world.sink.kept_funding] == [there_ms]
+    assert {minute_ms for minute_ms, _ in world.sink.kept_funding} == {there_ms}
     assert world.asked[0] == ("1m", there_ms, there_ms + MINUTE), "it is over by the exchange's time"
     assert all(end_ms <= there_ms + 3 * MINUTE for _, _, end_ms in world.asked)
 
