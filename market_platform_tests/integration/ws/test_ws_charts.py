@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from time import monotonic
 
 import pytest
@@ -11,26 +10,6 @@ from market_platform_tests.fixtures.api_server import ApiServer
 from market_platform_tests.fixtures.live_market import LiveMarket, connected
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """The clients run on asyncio."""
-    return "asyncio"
-
-
-@pytest.fixture
-def market(database_url: str) -> Iterator[LiveMarket]:
-    made = LiveMarket(database_url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def api(market: LiveMarket) -> Iterator[ApiServer]:
-    with ApiServer(market.database_url) as server:
-        market.wait_until_heard(server.url)
-        yield server
 
 
 async def test_a_chart_begins_with_a_hundred_bars_and_follows_once_a_second(market: LiveMarket, api: ApiServer) -> None:

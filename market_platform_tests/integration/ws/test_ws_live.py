@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -13,26 +12,6 @@ from market_platform_tests.fixtures.api_server import ApiServer
 from market_platform_tests.fixtures.live_market import LiveMarket, connected
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """The clients run on asyncio."""
-    return "asyncio"
-
-
-@pytest.fixture
-def market(database_url: str) -> Iterator[LiveMarket]:
-    made = LiveMarket(database_url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def api(market: LiveMarket) -> Iterator[ApiServer]:
-    with ApiServer(market.database_url) as server:
-        market.wait_until_heard(server.url)
-        yield server
 
 
 def seqs(messages: list[dict[str, Any]], starlisting_id: int) -> list[int]:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import struct
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,19 +14,6 @@ from market_platform_tests.fixtures.live_market import LiveMarket, connected
 from market_platform_tests.fixtures.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """The clients run on asyncio."""
-    return "asyncio"
-
-
-@pytest.fixture
-def market(database_url: str) -> Iterator[LiveMarket]:
-    made = LiveMarket(database_url)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -78,16 +64,6 @@ WRONG = [
     ('{"action":"auth"}', "validation_error", "auth"),
 ]
 """A message, the code it is answered with, and a word of the answer."""
-
-
-@pytest.fixture
-def proxy(market: LiveMarket) -> Iterator[TcpProxy]:
-    parts = urlsplit(market.database_url)
-    assert parts.hostname is not None
-    assert parts.port is not None
-    made = TcpProxy(parts.hostname, parts.port)
-    yield made
-    made.close()
 
 
 async def test_what_is_wrong_is_said_and_changes_nothing(market: LiveMarket, api: ApiServer) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import resource
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -28,29 +27,6 @@ from market_platform_tests.fixtures.tcp_proxy import TcpProxy
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """The clients run on asyncio."""
-    return "asyncio"
-
-
-@pytest.fixture
-def market(database_url: str) -> Iterator[LiveMarket]:
-    made = LiveMarket(database_url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def proxy(market: LiveMarket) -> Iterator[TcpProxy]:
-    parts = urlsplit(market.database_url)
-    assert parts.hostname is not None
-    assert parts.port is not None
-    made = TcpProxy(parts.hostname, parts.port)
-    yield made
-    made.close()
-
-
 async def numbers_until(client: Client, last: int) -> list[int]:
     """Numbers of the messages up to `last`."""
     found: list[int] = []
@@ -59,6 +35,16 @@ async def numbers_until(client: Client, last: int) -> list[int]:
         if message["type"] == "candle" and message["closed"]:
             found.append(message["seq"])
     return found
+
+
+@asynccontextmanager
+async def both_subscribed(api: ApiServer, starlisting_id: int) -> AsyncIterator[tuple[Client, Client]]:
+    """Two clients of a starlisting; the second keeps but one message that it has not read."""
+    async with connected(api.url) as other, connected(api.url, max_queue=1) as lazy:
+        for client in (lazy, other):
+            await client.say(action="subscribe", starlisting_ids=[starlisting_id])
+            await client.until(type="success")
+        yield other, lazy
 
 
 async def test_a_restart_of_postgres_costs_a_client_nothing(tmp_path: Path) -> None:
@@ -144,10 +130,7 @@ async def test_who_stops_reading_is_closed_with_1013_and_resumes_by_number(marke
     one = market.id(market.btc)
     with ApiServer(market.database_url, ws_max_outbox_bytes=100_000) as api:
         market.wait_until_heard(api.url)
-        async with connected(api.url) as other, connected(api.url, max_queue=1) as lazy:
-            for client in (lazy, other):
-                await client.say(action="subscribe", starlisting_ids=[one])
-                await client.until(type="success")
+        async with both_subscribed(api, one) as (other, lazy):
             slow = lazy.connection.transport
             slow.pause_reading()
             written = 0
@@ -169,10 +152,7 @@ async def test_a_client_that_stops_reading_gets_only_the_newest_forming_candle(m
     one = market.id(market.btc)
     with ApiServer(market.database_url) as api:
         market.wait_until_heard(api.url)
-        async with connected(api.url) as other, connected(api.url, max_queue=1) as lazy:
-            for client in (lazy, other):
-                await client.say(action="subscribe", starlisting_ids=[one])
-                await client.until(type="success")
+        async with both_subscribed(api, one) as (other, lazy):
             slow = lazy.connection.transport
             slow.pause_reading()
             sent = 40_000

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-
-import pytest
 
 from market_platform.settings import PROJECT_ROOT
 from market_platform_tests.fixtures.api_server import ApiServer
 from market_platform_tests.fixtures.live_market import LiveMarket
 from market_platform_tests.fixtures.ports import free_port
-
-
-@pytest.fixture
-def market(database_url: str) -> Iterator[LiveMarket]:
-    made = LiveMarket(database_url)
-    yield made
-    made.close()
 
 
 def test_the_python_example_misses_nothing_across_a_restart(market: LiveMarket) -> None:

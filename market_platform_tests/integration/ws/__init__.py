@@ -1,0 +1,1 @@
+"""The WebSocket API on a real server and a real Postgres."""
