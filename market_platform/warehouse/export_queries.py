@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection
@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 from market_platform.warehouse.driver import driver_connection
 from market_platform.warehouse.engine import Warehouse
 
+ContextTable = Literal["funding_rates", "open_interest"]
 ExportTable = Literal["candles", "funding_rates", "open_interest", "ml_features"]
 
 CANDLE_VALUES = ("open", "high", "low", "close", "volume", "num_trades")
@@ -55,7 +56,7 @@ class ExportSource:
     table: ExportTable
     trading_pair_id: int
     starlisting_id: int | None = None
-    joined: tuple[ExportTable, ...] = ()
+    joined: tuple[ContextTable, ...] = ()
     feature_version: int | None = None
     features: tuple[str, ...] = ()
 
@@ -108,6 +109,19 @@ def find_misfit(conn: Connection, source: ExportSource, start: datetime, end: da
         if column not in _NOT_DECIMAL and (row := _misfit_in(conn, source, table, column, start, end))
     ]
     return min(found, default=None)
+
+
+def find_days_with_rows(conn: Connection, table: ContextTable, trading_pair_id: int, days: Sequence[date]) -> set[date]:
+    """Those of the days on which the pair has any row."""
+    with driver_connection(conn).cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT day FROM unnest(%s::date[]) AS wanted (day)
+            WHERE EXISTS (SELECT FROM {table} WHERE trading_pair_id = %s AND "time" >= day AND "time" < day + 1)
+            """.encode(),
+            (list(days), trading_pair_id),
+        )
+        return {day for (day,) in cursor}
 
 
 def load_newest_feature_version(conn: Connection, starlisting_id: int) -> int | None:

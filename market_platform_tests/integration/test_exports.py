@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from market_platform.domain.clock import to_ms
+from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import BadRequestError
 from market_platform.domain.events import Funding
 from market_platform.domain.intervals import parse_interval
@@ -31,6 +32,7 @@ from market_platform.pipeline.exports.verify import verify_export
 from market_platform.pipeline.exports.writing import open_partial
 from market_platform.warehouse import export_queries
 from market_platform.warehouse.engine import Warehouse, create_warehouse
+from market_platform.warehouse.history_days import move_history_days
 from market_platform.warehouse.market_context import FundingRow, write_funding
 from market_platform.warehouse.reference import PairRow
 from market_platform_tests.fixtures.export_world import (
@@ -161,6 +163,43 @@ def test_the_json_says_what_is_in_the_file(
     assert (interest["series"], list(interest["days"])) == ("open_interest", ["2024-03-31", "2024-04-01"])
 
 
+STREAMED = {"condition": "pending", "reason": "streamed; no history of the day was fetched"}
+
+
+@pytest.mark.parametrize("dataset", [Dataset.MERGED, Dataset.FUNDING, Dataset.OPEN_INTEREST])
+def test_every_day_of_every_input_has_a_condition_and_one_that_is_only_streamed_is_pending(
+    warehouse: Warehouse, pair: PairRow, tmp_path: Path, dataset: Dataset
+) -> None:
+    span = {"start": START - timedelta(days=2), "end": END}
+    result = export(warehouse, request(dataset, **span), tmp_path / "x.parquet")
+    for each in result.document["inputs"]:
+        assert sum(each["conditions"].values()) == 4, "29th and 30th of March, FIRST and SECOND"
+        if not each["series"].startswith("candles"):
+            assert each["conditions"] == {"unknown": 2, "pending": 2}
+            assert [each["not_available"][str(day)] for day in (FIRST, SECOND)] == [STREAMED, STREAMED]
+            assert set(each["days"]) == {str(FIRST), str(SECOND)}
+
+
+def test_a_streamed_day_of_which_no_row_is_joined_is_pending_too(
+    warehouse: Warehouse, pair: PairRow, tmp_path: Path
+) -> None:
+    result = export(warehouse, request(interval=parse_interval("1h")), tmp_path / "h.parquet")
+    for each in result.document["inputs"][1:]:
+        assert (each["conditions"], each["days"]) == ({"pending": 2}, {})
+
+
+def test_a_fetched_day_has_the_condition_that_its_history_gave_it(
+    warehouse: Warehouse, pair: PairRow, tmp_path: Path
+) -> None:
+    fetched = {FIRST: (Condition.AVAILABLE, ""), SECOND: (Condition.DEGRADED, "2 of 3 rates")}
+    with warehouse.begin() as conn:
+        move_history_days(conn, pair.id, "funding_rates", fetched, run_id="test", code_version="1")
+    _, funding, interest = export(warehouse, request(), tmp_path / "m.parquet").document["inputs"]
+    assert funding["conditions"] == {"available": 1, "degraded": 1}
+    assert funding["not_available"] == {str(SECOND): {"condition": "degraded", "reason": "2 of 3 rates"}}
+    assert interest["conditions"] == {"pending": 2}
+
+
 def test_a_parquet_file_has_a_row_group_for_each_month_that_is_large_enough(
     warehouse: Warehouse, database_url: str, pair: PairRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +260,11 @@ def test_features_become_columns_of_doubles(
     assert frame.rows() == [(MINUTES[0], 43210.123456789, 0.1), (MINUTES[1], None, None)]
     assert result.document["feature_version"] == 2
     assert list(result.document["inputs"][1]["days"]) == ["2024-03-31"]
+    assert result.document["inputs"][1]["conditions"] == {"degraded": 1, "unknown": 1}
+    assert result.document["inputs"][1]["not_available"] == {
+        "2024-03-31": {"condition": "degraded", "reason": "as its candles"},
+        "2024-04-01": {"condition": "unknown"},
+    }
     text = export(warehouse, request(Dataset.FEATURES, format="csv"), tmp_path / "f.csv")
     assert text.path.read_text() == (
         'time,"ema, 20",rsi\n2024-03-31T23:55:00.000Z,43210.123456789,0.1\n2024-03-31T23:56:00.000Z,,\n'

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 from sqlalchemy import Connection
@@ -17,7 +18,7 @@ from sqlalchemy import Connection
 from market_platform.domain.clock import from_ms
 from market_platform.pipeline.exports.columns import Column, arrow_schema, polars_schema
 from market_platform.pipeline.exports.errors import ExportError
-from market_platform.pipeline.exports.inputs import DayHashes, InputDays, candle_input, hashed_input, pair_conditions
+from market_platform.pipeline.exports.inputs import DayHashes, InputDays, candle_input, context_input, feature_input
 from market_platform.pipeline.exports.leakage import check_known_by_close
 from market_platform.pipeline.exports.licence import check_licence
 from market_platform.pipeline.exports.reading import ReadPlan, find_pair, plan_reading, read_months
@@ -33,11 +34,12 @@ from market_platform.pipeline.exports.sidecar import encode_document, file_metad
 from market_platform.pipeline.exports.writing import RowWriter, hash_of, open_partial, open_writer
 from market_platform.warehouse.database_role import load_role
 from market_platform.warehouse.engine import Warehouse
-from market_platform.warehouse.export_queries import FUNDING_VALUES, INTEREST_VALUES, open_snapshot
+from market_platform.warehouse.export_queries import FUNDING_VALUES, INTEREST_VALUES, ContextTable, open_snapshot
 from market_platform.warehouse.reference import PairRow, load_pairs
 
+_Hashed = ContextTable | Literal["features"]
 _JOINED_VALUES = {"funding_rates": FUNDING_VALUES, "open_interest": INTEREST_VALUES}
-_TABLES = {Dataset.FUNDING: "funding_rates", Dataset.OPEN_INTEREST: "open_interest"}
+_TABLES: dict[Dataset, ContextTable] = {Dataset.FUNDING: "funding_rates", Dataset.OPEN_INTEREST: "open_interest"}
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ class _Written:
     rows: int = 0
     first: datetime | None = None
     last: datetime | None = None
-    hashes: dict[str, DayHashes] = field(default_factory=dict)
+    hashes: dict[_Hashed, DayHashes] = field(default_factory=dict)
 
 
 def export(
@@ -145,7 +147,7 @@ def _typed(frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
     return frame.select(schema.names()).cast(schema)
 
 
-def _day_hashes(request: ExportRequest, plan: ReadPlan) -> dict[str, DayHashes]:
+def _day_hashes(request: ExportRequest, plan: ReadPlan) -> dict[_Hashed, DayHashes]:
     """What is to be hashed, by series."""
     values = [column.name for column in plan.columns if column.name != "time"]
     if request.dataset is Dataset.FEATURES:
@@ -165,8 +167,10 @@ def _inputs(
         assert plan.source.starlisting_id is not None
         inputs.append(candle_input(conn, plan.source.starlisting_id, request.interval, *span))
     for series, hashes in written.hashes.items():
-        conditions = {} if series == "features" else pair_conditions(conn, pair.id, series, *span, hashes.versions())
-        inputs.append(hashed_input(series, hashes, conditions))
+        if series == "features":
+            inputs.append(feature_input(inputs[0], hashes))
+        else:
+            inputs.append(context_input(conn, pair.id, series, *span, hashes))
     return inputs
 
 

@@ -5,6 +5,8 @@ Belongs here: days of each input, their versions and conditions. Does not: rows 
 A day of candles has its version in `candle_days`; it is of the whole day, also where the span takes a part. Funding, open
 interest and features have none that every writer keeps, so their version is a hash of the day's values as they were read: of
 the joined rows in a merged set, of doubles in a float64 export.
+
+Every day has a condition, which is of the whole day, too. No clock decides it, so that the same data says the same tomorrow.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -24,30 +26,50 @@ from market_platform.domain.clock import days_between, from_ms, to_ms
 from market_platform.domain.conditions import Condition
 from market_platform.domain.intervals import DAY_MS, Interval, bucket_end, bucket_start
 from market_platform.warehouse.candle_days import load_candle_days
-from market_platform.warehouse.history_days import DaySeries, load_history_days
+from market_platform.warehouse.export_queries import ContextTable, find_days_with_rows
+from market_platform.warehouse.history_days import load_history_days
 
 UNKNOWN = "unknown"
 """The condition of a day that nobody ever wrote."""
+_HASHED = "sha256 of the day's values as read"
+
+
+class DayState(NamedTuple):
+    """A day's condition, and why it is not available where somebody said why."""
+
+    condition: str
+    reason: str = ""
+
+
+_STREAMED = DayState(Condition.PENDING.value, "streamed; no history of the day was fetched")
 
 
 @dataclass(frozen=True, slots=True)
 class InputDays:
-    """What an export read of one series: ISO day → version, and ISO day → what is to be said of a day that is not available."""
+    """What an export read of one series: ISO day → version of each day with rows, and ISO day → state of every day."""
 
     series: str
     version_of: str
     days: Mapping[str, str]
-    not_available: Mapping[str, Mapping[str, str]]
-    conditions: Mapping[str, int] = field(default_factory=dict)
+    states: Mapping[str, DayState]
+
+    @property
+    def conditions(self) -> dict[str, int]:
+        """How many days are in which condition."""
+        return dict(Counter(state.condition for _, state in sorted(self.states.items())))
 
     def as_json(self) -> dict[str, Any]:
-        """For the JSON beside a file."""
+        """For the JSON beside a file: of days that are available only their number and version."""
         return {
             "series": self.series,
             "version_of": self.version_of,
-            "conditions": dict(self.conditions),
+            "conditions": self.conditions,
             "days": dict(self.days),
-            "not_available": {day: dict(told) for day, told in self.not_available.items()},
+            "not_available": {
+                day: {name: told for name, told in state._asdict().items() if told}
+                for day, state in sorted(self.states.items())
+                if state.condition != Condition.AVAILABLE
+            },
         }
 
 
@@ -84,43 +106,37 @@ def candle_input(
     """The days of candles that open in [start, end)."""
     days = candle_days_of(interval, start, end)
     stored = load_candle_days(conn, starlisting_id, days[0], days[-1]) if days else {}
-    conditions = {day: stored[day].condition.value if day in stored else UNKNOWN for day in days}
     return InputDays(
         f"candles_{interval.name}",
         "candle_days.data_version",
         {day.isoformat(): stored[day].data_version for day in days if day in stored and stored[day].rows},
-        _not_available(conditions, {}),
-        Counter(conditions.values()),
+        {day.isoformat(): DayState(stored[day].condition.value if day in stored else UNKNOWN) for day in days},
     )
 
 
-def hashed_input(series: str, hashes: DayHashes, conditions: Mapping[date, tuple[str, str]]) -> InputDays:
-    """Days whose versions are hashes of their values; `conditions` says condition and reason of the days known to have one."""
-    return InputDays(
-        series,
-        "sha256 of the day's values as read",
-        hashes.versions(),
-        _not_available(
-            {day: condition for day, (condition, _) in conditions.items()},
-            {day: reason for day, (_, reason) in conditions.items()},
-        ),
-        Counter(condition for condition, _ in conditions.values()),
-    )
-
-
-def pair_conditions(
-    conn: Connection, trading_pair_id: int, series: str, start: datetime, end: datetime, filled: Mapping[str, str]
-) -> dict[date, tuple[str, str]]:
-    """Condition and reason of each day of a pair's series; a streamed day with rows has none, one without any is unknown."""
+def context_input(
+    conn: Connection, trading_pair_id: int, series: ContextTable, start: datetime, end: datetime, hashes: DayHashes
+) -> InputDays:
+    """The days of a pair's funding or open interest. One that has rows of a stream and was never fetched is pending."""
     days = days_between(start.date(), (end - timedelta(milliseconds=1)).date())
-    stored = load_history_days(conn, trading_pair_id, cast(DaySeries, series), days[0], days[-1])
-    told: dict[date, tuple[str, str]] = {}
+    stored = load_history_days(conn, trading_pair_id, series, days[0], days[-1])
+    streamed = find_days_with_rows(conn, series, trading_pair_id, [day for day in days if day not in stored])
+    states = {}
     for day in days:
         if day in stored:
-            told[day] = (stored[day].condition.value, stored[day].reason)
-        elif day.isoformat() not in filled:
-            told[day] = (UNKNOWN, "")
-    return told
+            states[day.isoformat()] = DayState(stored[day].condition.value, stored[day].reason)
+        else:
+            states[day.isoformat()] = _STREAMED if day in streamed else DayState(UNKNOWN)
+    return InputDays(series, _HASHED, hashes.versions(), states)
+
+
+def feature_input(candles: InputDays, hashes: DayHashes) -> InputDays:
+    """The days of features, each in the condition of the candles that they are of; one without features is unknown."""
+    versions = hashes.versions()
+    states = {
+        day: _as_candles(state) if day in versions else DayState(UNKNOWN) for day, state in candles.states.items()
+    }
+    return InputDays("features", _HASHED, versions, states)
 
 
 def candle_days_of(interval: Interval, start: datetime, end: datetime) -> list[date]:
@@ -136,13 +152,8 @@ def candle_days_of(interval: Interval, start: datetime, end: datetime) -> list[d
     return days
 
 
-def _not_available(conditions: Mapping[date, str], reasons: Mapping[date, str]) -> dict[str, dict[str, str]]:
-    told = {}
-    for day, condition in sorted(conditions.items()):
-        if condition != Condition.AVAILABLE:
-            reason = reasons.get(day)
-            told[day.isoformat()] = {"condition": condition, "reason": reason} if reason else {"condition": condition}
-    return told
+def _as_candles(state: DayState) -> DayState:
+    return state if state.condition == Condition.AVAILABLE else DayState(state.condition, "as its candles")
 
 
 def _bytes_of(column: pl.Series) -> tuple[Any, Any]:
