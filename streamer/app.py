@@ -27,14 +27,14 @@ from market_platform.pipeline.platform import Platform
 from market_platform.settings import Settings
 from market_platform.warehouse.gaps import read_last_candles
 from streamer.bus import Bus
-from streamer.gap_keeper import GapKeeper
-from streamer.gap_log import GapLog
-from streamer.health import Health
-from streamer.http import serve
+from streamer.gaps.keeper import GapKeeper
+from streamer.gaps.log import GapLog
+from streamer.gaps.repair import Repairer
+from streamer.health.health import Health
+from streamer.health.http import serve
+from streamer.health.metrics import StreamerMetrics
 from streamer.journal_sink import JournalConfig, JournalSink
-from streamer.metrics import StreamerMetrics
 from streamer.pairs import PAIRS_FILE, Pairs
-from streamer.repair import Repairer
 from streamer.sole import SoleStreamer
 from streamer.supervisor import ExchangeSupervisor
 from streamer.times import Times

@@ -1,7 +1,7 @@
 """The sink of the running streamer: a journal on disk, and behind it one thread to Postgres and one to the lake.
 
-Belongs here: putting them together, starting and stopping them. Does not: what each does (journal.py, row_drain.py,
-part_drain.py).
+Belongs here: putting them together, starting and stopping them. Does not: what each does (journal/,
+delivery/).
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from market_platform.lake.store import Lake
 from market_platform.pipeline.platform import Provenance
 from market_platform.settings import Settings
 from market_platform.warehouse.engine import Warehouse
-from streamer.drain import RetryDelays
-from streamer.journal import Journal
-from streamer.journal_records import (
+from streamer.delivery.drain import RetryDelays
+from streamer.delivery.part_drain import PartDrain
+from streamer.delivery.row_drain import RowDrain
+from streamer.delivery.writer import RowWriter
+from streamer.journal.journal import Journal
+from streamer.journal.records import (
     CandleRecord,
     DeadLetterRecord,
     FundingRecord,
@@ -31,12 +34,9 @@ from streamer.journal_records import (
     Kind,
     OpenInterestRecord,
 )
-from streamer.journal_space import FreeBytes, free_bytes
-from streamer.part_drain import PartDrain
-from streamer.row_drain import RowDrain
+from streamer.journal.space import FreeBytes, free_bytes
+from streamer.journal.waiters import Waiters
 from streamer.sink import DeadLetter, IntakeStoppedError, SinkState
-from streamer.waiters import Waiters
-from streamer.writer import RowWriter
 
 log = structlog.get_logger(__name__)
 

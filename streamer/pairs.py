@@ -18,7 +18,7 @@ from market_platform.domain.live import LivePair
 from market_platform.warehouse.engine import Warehouse
 from market_platform.warehouse.live_bus import listen
 from market_platform.warehouse.live_pairs import load_live_pairs
-from streamer.gap_log import GapLog
+from streamer.gaps.log import GapLog
 
 PAIRS_FILE = "pairs.json"
 POLL_S = 15.0

@@ -1,7 +1,7 @@
 """Where events go once they are worth keeping: the interface between reading streams and making things durable.
 
 Belongs here: the interface. Does not: the journal and what is behind it (journal_sink.py), nor what decides that an event is
-final (router.py, finalise.py).
+final (routing/router.py, routing/finalise.py).
 """
 
 from __future__ import annotations

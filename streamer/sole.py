@@ -1,8 +1,8 @@
 """Being the only streamer of a database: a second one would overwrite what the first says of itself, and end its gaps.
 
 Belongs here: claiming the database and keeping it through restarts of Postgres. Does not: SQL (warehouse/stream_lock.py), the
-journal's own lock (journal_file.py). While Postgres is away nobody can say who is first: a streamer streams then, and finds out
-later.
+journal's own lock (journal/file.py). While Postgres is away nobody can say who is first: a streamer streams then, and finds
+out later.
 """
 
 from __future__ import annotations

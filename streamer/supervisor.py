@@ -1,7 +1,7 @@
 """An exchange's streams: which connections there are, for the pairs there are now.
 
 Belongs here: from pairs to connections, checking names, one router, one REST side and its polls. Does not: the life of a
-connection (slot.py), which pairs there are (pairs.py).
+connection (connections/slot.py), which pairs there are (pairs.py).
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from market_platform.domain.errors import ConfigError, ExchangeError
 from market_platform.domain.live import ConnectionPlan, LivePair, Subscription
 from market_platform.exchanges.codes import QUOTE_STREAMS
 from market_platform.exchanges.live import LiveExchange, LiveRest
-from streamer.confirmations import Confirmations, LastCandles
-from streamer.exchange_clock import ExchangeClock
-from streamer.gap_keeper import GapKeeper
-from streamer.gate import Gate
-from streamer.pair_state import Traits
-from streamer.polls import Polls
-from streamer.router import Router, Shows
+from streamer.connections.gate import Gate
+from streamer.connections.slot import Slot
+from streamer.gaps.keeper import GapKeeper
+from streamer.rest.confirmations import Confirmations, LastCandles
+from streamer.rest.polls import Polls
+from streamer.routing.exchange_clock import ExchangeClock
+from streamer.routing.pair_state import Traits
+from streamer.routing.router import Router, Shows
 from streamer.sink import IntakeStoppedError, Sink
-from streamer.slot import Slot
 from streamer.times import Times
 from streamer.watch import Watch
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from streamer.backoff import Backoff
+from streamer.connections.backoff import Backoff
 
 _WELL_S = 60.0
 _LEAST_S = 1.0

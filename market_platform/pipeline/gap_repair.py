@@ -1,7 +1,7 @@
 """Repair of gaps: ask an exchange for what a stream missed, hand it on, and say what came of it.
 
 Belongs here: what to ask for a gap, whether the answer is all of it, and what the ledger is told. Does not: which gaps are due
-and when (streamer/repair.py, defs/), how candles and trades become durable (the delivery), HTTP and its limits (exchanges/).
+and when (streamer/gaps/repair.py, defs/), how candles and trades become durable (the delivery), HTTP and its limits (exchanges/).
 
     kind      is asked for                                             and can't be had
     candles   every interval's candles that closed within the gap      before what the exchange still serves

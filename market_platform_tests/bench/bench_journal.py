@@ -31,8 +31,8 @@ from market_platform_tests.bench.bench_stream import recorded_lines
 from market_platform_tests.bench.rows import BenchRow
 from market_platform_tests.fixtures.live_sink import candle, live_pair, running_sink, trade
 from market_platform_tests.fixtures.reference import small_config
-from streamer.journal import Journal
-from streamer.journal_records import JournalPair, Kind
+from streamer.journal.journal import Journal
+from streamer.journal.records import JournalPair, Kind
 from streamer.journal_sink import JournalSink
 
 MESSAGES = 200_000

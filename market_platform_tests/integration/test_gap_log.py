@@ -18,7 +18,7 @@ from market_platform.warehouse.gaps import Gap, GapFilter, list_gaps
 from market_platform_tests.fixtures.ports import free_port
 from market_platform_tests.fixtures.reference import synced_pair
 from market_platform_tests.fixtures.stored_candles import frame, hours, store
-from streamer.gap_log import GapLog
+from streamer.gaps.log import GapLog
 
 START = to_ms(datetime(2024, 3, 4, 12, tzinfo=UTC))
 MINUTE = 60_000

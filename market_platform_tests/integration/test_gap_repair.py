@@ -32,7 +32,7 @@ from market_platform.warehouse.market_context import FundingRow, OpenInterestRow
 from market_platform.warehouse.stream_days import load_unreported
 from market_platform_tests.fixtures.live_reference import synced_live_pairs
 from market_platform_tests.fixtures.scripted_rest import Collected, ScriptedRest, made_candle, made_trade
-from streamer.repair import Repairer
+from streamer.gaps.repair import Repairer
 from streamer.sink import IntakeStoppedError
 
 NOON = datetime(2024, 3, 4, 12, tzinfo=UTC)

@@ -17,11 +17,11 @@ from market_platform.domain.clock import utc_now
 from market_platform.domain.errors import ConfigError
 from market_platform.domain.events import Trade
 from market_platform_tests.fixtures.live_sink import trade
-from streamer import journal as journal_module
-from streamer import journal_space
-from streamer.journal import Journal
-from streamer.journal_group import Group, Written
-from streamer.journal_records import DeadLetterRecord, JournalPair, Kind, StreamDayRecord, decode_rows, decode_trades
+from streamer.journal import journal as journal_module
+from streamer.journal import space as journal_space
+from streamer.journal.group import Group, Written
+from streamer.journal.journal import Journal
+from streamer.journal.records import DeadLetterRecord, JournalPair, Kind, StreamDayRecord, decode_rows, decode_trades
 from streamer.sink import DeadLetter, IntakeStoppedError
 
 PAIR = JournalPair(7, "binance", "BTCUSDT")

@@ -37,7 +37,7 @@ from market_platform_tests.fixtures.live_sink import (
     trade,
 )
 from market_platform_tests.fixtures.tcp_proxy import TcpProxy
-from streamer import drain
+from streamer.delivery import drain
 from streamer.journal_sink import JournalSink
 from streamer.sink import DeadLetter, IntakeStoppedError
 

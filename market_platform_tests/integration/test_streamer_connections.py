@@ -19,8 +19,8 @@ from market_platform_tests.fixtures.streamer_world import World, run, world
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamer.lanes.SETTLE_S", 0.2)
-    monkeypatch.setattr("streamer.breaker._FIRST_S", 0.2)
+    monkeypatch.setattr("streamer.connections.lanes.SETTLE_S", 0.2)
+    monkeypatch.setattr("streamer.connections.breaker._FIRST_S", 0.2)
 
 
 def test_trades_arrive_once_and_a_lost_connection_is_made_again() -> None:
@@ -197,7 +197,7 @@ def test_what_is_silent_beside_a_stale_subscription_is_missed_as_well() -> None:
 
 
 def test_a_connection_that_was_mute_before_it_was_replaced_may_have_been_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamer.slot._MUTE_S", 0.2)
+    monkeypatch.setattr("streamer.connections.slot._MUTE_S", 0.2)
 
     async def scenario() -> None:
         async with world(limits=limits(age_s=1.0)) as w:

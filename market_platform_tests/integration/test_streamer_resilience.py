@@ -13,13 +13,13 @@ from market_platform.domain.live import ConnectionPlan, LivePair, Subscription
 from market_platform_tests.fixtures.fake_stream import FakeDialect, eventually
 from market_platform_tests.fixtures.memory_sink import made_pair
 from market_platform_tests.fixtures.streamer_world import run, world
-from streamer.slot import Slot
+from streamer.connections.slot import Slot
 from streamer.watch import Watch
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamer.lanes.SETTLE_S", 0.2)
+    monkeypatch.setattr("streamer.connections.lanes.SETTLE_S", 0.2)
     monkeypatch.setattr("streamer.watch._LEAST_S", 0.01)
 
 

@@ -17,8 +17,8 @@ from market_platform_tests.fixtures.fake_stream import eventually, limits
 from market_platform_tests.fixtures.memory_sink import NOON_MS, made_candle
 from market_platform_tests.fixtures.ports import free_port
 from streamer.bus import Bus
-from streamer.failures import RefusedError, StreamEndedError, judge
-from streamer.transports import open_transport
+from streamer.connections.failures import RefusedError, StreamEndedError, judge
+from streamer.connections.transports import open_transport
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

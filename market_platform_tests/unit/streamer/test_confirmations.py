@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from market_platform.domain.clock import from_ms
 from market_platform.domain.live import LivePair
 from market_platform.warehouse.gaps import LastCandle
-from streamer.confirmations import LATE_MS, MOST_ATTEMPTS, Confirmations
+from streamer.rest.confirmations import LATE_MS, MOST_ATTEMPTS, Confirmations
 
 NOON_MS = 1_700_000_040_000
 PAIR = LivePair(1, "hyperliquid", "BTCUSD", "BTC", "USD", "perps", "BTC", {"1m": 7})

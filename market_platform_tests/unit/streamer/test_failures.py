@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidHandshake, Inval
 from websockets.frames import Close
 from websockets.http11 import Response
 
-from streamer.failures import RefusedError, SilentError, StaleError, StreamEndedError, judge
+from streamer.connections.failures import RefusedError, SilentError, StaleError, StreamEndedError, judge
 from streamer.sink import IntakeStoppedError
 
 

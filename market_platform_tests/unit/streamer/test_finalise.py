@@ -8,7 +8,7 @@ import pytest
 
 from market_platform.domain.intervals import parse_interval
 from market_platform_tests.fixtures.memory_sink import NOON_MS, made_candle
-from streamer.finalise import Series
+from streamer.routing.finalise import Series
 
 MINUTE = 60_000
 

@@ -7,10 +7,10 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.backoff import Backoff
-from streamer.breaker import Breaker
-from streamer.budget import ConnectBudget
-from streamer.exchange_clock import ExchangeClock
+from streamer.connections.backoff import Backoff
+from streamer.connections.breaker import Breaker
+from streamer.connections.budget import ConnectBudget
+from streamer.routing.exchange_clock import ExchangeClock
 
 
 def test_waits_double_up_to_a_minute_and_are_anything_below() -> None:

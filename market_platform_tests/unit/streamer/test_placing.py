@@ -9,8 +9,8 @@ import pytest
 from market_platform.domain.errors import WarehouseError
 from market_platform.warehouse.live_pairs import PairIds
 from market_platform_tests.fixtures.memory_sink import made_candle
-from streamer.journal_records import NO_PAIR, CandleRecord, JournalPair, Row, StreamDayRecord
-from streamer.placing import Places
+from streamer.delivery.placing import Places
+from streamer.journal.records import NO_PAIR, CandleRecord, JournalPair, Row, StreamDayRecord
 
 NOW: dict[tuple[str, str], PairIds] = {("binance", "BTCUSDT"): PairIds(2, {"1m": 20, "5m": 21})}
 BTC = JournalPair(1, "binance", "BTCUSDT")

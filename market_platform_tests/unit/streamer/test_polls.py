@@ -14,7 +14,7 @@ from market_platform.domain.live import LivePair
 from market_platform_tests.fixtures.fake_stream import eventually
 from market_platform_tests.fixtures.memory_sink import NOON_MS, made_pair
 from market_platform_tests.fixtures.scripted_rest import ScriptedRest
-from streamer.polls import Polls
+from streamer.rest.polls import Polls
 
 MINUTE = 60_000
 
@@ -45,7 +45,7 @@ class World(ScriptedRest):
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamer.polls._LOOK_S", 0.005)
+    monkeypatch.setattr("streamer.rest.polls._LOOK_S", 0.005)
 
 
 async def polling(world: World, *, every_candle: bool = False) -> asyncio.Task[None]:

@@ -19,10 +19,10 @@ from market_platform_tests.fixtures.memory_sink import (
     made_pair,
     made_trade,
 )
-from streamer.exchange_clock import ExchangeClock
-from streamer.gap_keeper import GapKeeper
-from streamer.pair_state import Traits
-from streamer.router import Router
+from streamer.gaps.keeper import GapKeeper
+from streamer.routing.exchange_clock import ExchangeClock
+from streamer.routing.pair_state import Traits
+from streamer.routing.router import Router
 from streamer.sink import IntakeStoppedError
 from streamer.times import Times
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from market_platform.domain.clock import from_ms
-from streamer.tallies import Tallies
+from streamer.routing.tallies import Tallies
 from streamer.times import Times
 
 NOW_MS = 1_800_000_000_000

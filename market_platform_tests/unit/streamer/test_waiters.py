@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from streamer.waiters import Waiters
+from streamer.journal.waiters import Waiters
 
 
 def test_who_waits_is_woken_from_another_thread_and_the_others_wait_on() -> None:

@@ -7,8 +7,8 @@ from datetime import timedelta
 from market_platform.domain.errors import SchemaMismatchError, WarehouseError, WarehouseUnavailableError
 from market_platform.domain.ranks import CandleRank
 from market_platform_tests.fixtures.live_sink import DAY, candle
-from streamer.journal_records import CandleRecord, JournalPair, Row, StreamDayRecord
-from streamer.writer import batches, is_refusal
+from streamer.delivery.writer import batches, is_refusal
+from streamer.journal.records import CandleRecord, JournalPair, Row, StreamDayRecord
 
 PAIR = JournalPair(1, "binance", "BTCUSDT")
 

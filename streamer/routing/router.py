@@ -1,0 +1,331 @@
+"""From events of an exchange's streams to rows, gaps and frames.
+
+Belongs here: which pair an event is of, what goes to the sink, the bus, the gap ledger and the REST side. Does not: what an
+event changes for its pair (pair_state.py), connections (connections/slot.py), storing (the sink).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from market_platform.domain.events import Candle, Control, Event, Funding, OpenInterest, Quote, Trade
+from market_platform.domain.live import Channel, LivePair, Subscription
+from market_platform.domain.live_frames import LiveTick
+from market_platform.domain.ranks import CandleRank
+from streamer.connections.connection import Delivery
+from streamer.connections.market import LossReason
+from streamer.gaps.keeper import GapKeeper
+from streamer.routing.absurd import FUTURE_MS, absurdity
+from streamer.routing.exchange_clock import ExchangeClock
+from streamer.routing.outages import MARGIN_MS, Outages
+from streamer.routing.pair_state import Outcome, PairState, Traits
+from streamer.routing.refusals import Refusals
+from streamer.routing.tallies import Tallies
+from streamer.sink import DeadLetter, IntakeStoppedError, Sink
+from streamer.times import Times
+
+_MAX_TEXT = 65_536
+
+
+class Asked(Protocol):
+    """Takes ranges of candles that the exchange's REST side must say something about."""
+
+    def want(self, pair: LivePair, interval: str, start_ms: int, end_ms: int) -> None:
+        """The candles that open in [start, end) of the pair."""
+        ...
+
+
+class Shows(Protocol):
+    """Takes candles that are not closed, for clients."""
+
+    def candle(self, starlisting_id: int, candle: Candle, event_ms: int) -> None:
+        """The newest state of one."""
+        ...
+
+
+class Router:
+    """All pairs of one exchange. Everything is synchronous; `tick` is to be called a few times a second."""
+
+    def __init__(
+        self,
+        exchange: str,
+        traits: Traits,
+        sink: Sink,
+        keeper: GapKeeper,
+        shows: Shows,
+        asked: Asked,
+        times: Times,
+        clock: ExchangeClock,
+        *,
+        known_until: Callable[[LivePair], int | None],
+        check_future: bool = True,
+    ) -> None:
+        self.exchange = exchange
+        self.clock = clock
+        self.tallies = Tallies(times)
+        self.refusals = Refusals(exchange, times)
+        self._traits = traits
+        self._sink = sink
+        self._keeper = keeper
+        self._shows = shows
+        self._asked = asked
+        self._times = times
+        self._outages = Outages(traits, sink, keeper, known_until)
+        self._check_future = check_future
+        self._pairs: dict[int, PairState] = {}
+        self._undated: list[tuple[str, list[Subscription]]] = []
+        """What came to life before anybody knew what time it is at the exchange."""
+        self._held: list[Delivery] = []
+        """Events that came before, of which none told."""
+
+    # -------------------------------------------------------------------------------------------------------------- pairs
+
+    def set_pairs(self, pairs: Iterable[LivePair]) -> None:
+        """The pairs to take events of; of others, events are dropped."""
+        wanted = {pair.id: pair for pair in pairs}
+        gone = set(self._pairs) - set(wanted)
+        for pair_id in gone:
+            state = self._pairs.pop(pair_id)
+            with contextlib.suppress(IntakeStoppedError):  # its last minute is not kept
+                self._flush_pair(state)
+            self._outages.forget(state.pair, self.clock.now())
+        for pair_id, pair in wanted.items():
+            known = self._pairs.get(pair_id)
+            if known is None:
+                self._pairs[pair_id] = PairState(pair, self._traits, self._sink.last_trade_id(pair))
+            elif known.pair != pair:
+                known.describe(pair)
+
+    def lost(
+        self, connection: str, subscriptions: Sequence[Subscription], reason: LossReason, detail: str = ""
+    ) -> None:
+        """Those are missed from now on, and a little longer than that."""
+        now_ms = self.clock.now()
+        self._undated = [(name, [each for each in live if each not in subscriptions]) for name, live in self._undated]
+        for state, mine in self._by_pair(subscriptions):
+            if reason == "intake_stopped":
+                state.forget(self._sink.last_trade_id(state.pair))
+            self._outages.began(connection, state, mine, reason, now_ms, detail)
+            state.lost(mine)
+
+    def live(self, connection: str, subscriptions: Sequence[Subscription]) -> None:
+        """Those are there from now on; before the exchange has told its time, from its first event on."""
+        if not self.clock.known:
+            self._undated.append((connection, list(subscriptions)))
+            return
+        now_ms = self.clock.now()
+        for state, mine in self._by_pair(subscriptions):
+            state.live(mine, now_ms)
+            for each in mine:  # what it has missed before is known; the next gap begins after this moment
+                state.seen_ms[each.channel] = max(now_ms, state.seen_ms.get(each.channel, now_ms))
+            self._outages.ended(connection, state, mine, now_ms)
+
+    def _date(self) -> None:
+        """Tell of what came before the exchange told its time, now that it has."""
+        undated, self._undated = self._undated, []
+        held, self._held = self._held, []
+        for connection, subscriptions in undated:
+            self.live(connection, subscriptions)
+        if held:
+            self.receive(held, timely=False)
+
+    def moved(self, before: str, connection: str, subscriptions: Sequence[Subscription]) -> None:
+        """Those come over another connection from now on, and are missed until they do."""
+        for state, _ in self._by_pair(subscriptions):
+            self._keeper.left(before, state.pair, self.clock.now())
+        self.lost(connection, subscriptions, "disconnect", f"moved from connection {before}")
+
+    def _by_pair(self, subscriptions: Sequence[Subscription]) -> list[tuple[PairState, list[Subscription]]]:
+        grouped: dict[int, list[Subscription]] = {}
+        for each in subscriptions:
+            grouped.setdefault(each.pair.id, []).append(each)
+        return [(self._pairs[pair_id], mine) for pair_id, mine in grouped.items() if pair_id in self._pairs]
+
+    # ------------------------------------------------------------------------------------------------------------- events
+
+    def receive(self, deliveries: Sequence[Delivery], *, timely: bool = True) -> None:
+        """Events in the order they came; those that are not `timely` say nothing of lag.
+
+        Before the exchange's time is known they are held until one says it: some have no time but now.
+
+        Raises:
+            IntakeStoppedError: the sink takes nothing more.
+        """
+        latest_ms = self._times.now_ms() + FUTURE_MS if self._check_future else None
+        if not self.clock.known and not self._learn_time(deliveries, latest_ms):
+            self._held.extend(deliveries)
+            return
+        now_ms = self.clock.now()
+        pairs = self._pairs
+        touched: dict[int, PairState] = {}
+        newest_ms = 0
+        for subscription, event, raw, _ in deliveries:
+            pair_id = subscription.pair.id
+            state = pairs.get(pair_id)
+            if state is None:
+                continue
+            reason = absurdity(event, latest_ms)
+            if reason is not None:
+                self.refuse(subscription.name, reason, raw)
+                continue
+            touched[pair_id] = state
+            state.seen_ms[subscription.channel] = now_ms
+            self._take(state, event, now_ms)
+            event_ms = _when(event)
+            if event_ms is not None and event_ms > newest_ms:
+                newest_ms = event_ms
+        if newest_ms:
+            self.clock.saw(newest_ms)
+            self.tallies.event(newest_ms, deliveries[-1][3] if timely else None)
+        self.tallies.events += len(deliveries)
+        for state in touched.values():
+            self._hand_on(state)
+
+    def _learn_time(self, deliveries: Sequence[Delivery], latest_ms: int | None) -> bool:
+        """Whether these events tell the exchange's time; before anything is made of them."""
+        times = (_when(event) for _, event, _, _ in deliveries if absurdity(event, latest_ms) is None)
+        newest_ms = max((each for each in times if each is not None), default=None)
+        if newest_ms is None:
+            return False
+        self.clock.saw(newest_ms)
+        self._date()
+        return True
+
+    def _take(self, state: PairState, event: object, now_ms: int) -> None:
+        """Let the pair know."""
+        if isinstance(event, Trade):
+            state.trade(event)
+        elif isinstance(event, Quote):
+            state.quote(event, now_ms)
+        elif isinstance(event, Candle):
+            state.candle(event, now_ms)
+        elif isinstance(event, Funding):
+            state.funding(event, now_ms)
+        elif isinstance(event, OpenInterest):
+            state.open_interest(event, now_ms)
+
+    def refuse(self, channel: str, reason: str, raw: bytes) -> None:
+        """A message that can't be used goes to the dead letters."""
+        self.refusals.note(reason)
+        text = raw[:_MAX_TEXT].decode("utf-8", "backslashreplace")
+        self._sink.dead_letter(DeadLetter(self.exchange, channel, reason, text, self._times.now()))
+
+    def asked_for(self, pair: LivePair, rows: Sequence[Candle | Funding | OpenInterest]) -> None:
+        """What the REST side said: closed candles, or the context of the minute.
+
+        Raises:
+            IntakeStoppedError: the sink takes nothing more.
+        """
+        state = self._pairs.get(pair.id)
+        if state is None:
+            return
+        candles = [row for row in rows if isinstance(row, Candle)]
+        for row in rows:
+            if not isinstance(row, Candle):
+                self._take(state, row, self.clock.now())
+        if candles:
+            self._store_candles(state.pair, candles, CandleRank.EXCHANGE)
+        self._hand_on(state)
+
+    # --------------------------------------------------------------------------------------------------------------- time
+
+    def tick(self) -> None:
+        """What follows from time alone.
+
+        Raises:
+            IntakeStoppedError: the sink takes nothing more.
+        """
+        if not self._sink.accepting or not self.clock.known:
+            return
+        self._date()
+        now_ms = self.clock.now()
+        for state in self._pairs.values():
+            state.due(now_ms)
+            first_id = state.unseen_trades(now_ms)
+            if first_id is not None:
+                before_ms = state.seen_ms.get(Channel.TRADES, now_ms) - MARGIN_MS
+                detail = "a closed candle names trades that never came"
+                self._keeper.within(
+                    state.pair, "trades", before_ms, now_ms, "stale", ids=(first_id, None), detail=detail
+                )
+            self._hand_on(state)
+        self._outages.tick(now_ms)
+        self.refusals.tell()
+
+    def flush(self) -> None:
+        """Hand on what waits for the end of its minute; before the end of the process.
+
+        Raises:
+            IntakeStoppedError: the sink takes nothing more.
+        """
+        for state in self._pairs.values():
+            self._flush_pair(state)
+
+    def ticks(self) -> list[LiveTick]:
+        """The newest trade and quote of each pair that has another one than when last asked."""
+        found = (state.tick() for state in self._pairs.values())
+        return [tick for tick in found if tick is not None]
+
+    def _flush_pair(self, state: PairState) -> None:
+        state.flush()
+        self._hand_on(state)
+
+    def _hand_on(self, state: PairState) -> None:
+        """Everything that the pair has to say, to those who want to know."""
+        out, pair = state.out, state.pair
+        state.out = Outcome()
+        rows = self.tallies.rows
+        if out.trades:
+            self._sink.trades(pair, out.trades)
+            rows["trades"] += len(out.trades)
+            self._outages.trades_came(state, out.trades)
+        if out.quotes:
+            self._sink.quotes(pair, out.quotes)
+            rows["quotes"] += len(out.quotes)
+        if out.closed:
+            rank = CandleRank.EXCHANGE if self._traits.candles_flagged else CandleRank.LIVE_STREAM
+            self._store_candles(pair, out.closed, rank)
+        if out.built:
+            self._store_candles(pair, out.built, CandleRank.LIVE_STREAM)
+        for minute_ms, funding in out.funding:
+            self._sink.funding(pair, minute_ms, funding)
+            rows["funding_rates"] += 1
+        for minute_ms, open_interest in out.open_interest:
+            self._sink.open_interest(pair, minute_ms, open_interest)
+            rows["open_interest"] += 1
+        for candle in out.forming:
+            starlisting_id = pair.starlistings.get(candle.interval)
+            if starlisting_id is not None:
+                self._shows.candle(starlisting_id, candle, candle.event_ms or self.clock.now())
+        self._tell_missing(state, out)
+
+    def _tell_missing(self, state: PairState, out: Outcome) -> None:
+        pair, now_ms = state.pair, self.clock.now()
+        for interval, start_ms, end_ms in out.missing:
+            self._keeper.within(pair, "candles", start_ms, end_ms, "missing_candle", interval=interval)
+            self.tallies.gaps["missing_candle"] += 1
+        for interval, start_ms, end_ms in out.unconfirmed:
+            self._asked.want(pair, interval, start_ms, end_ms)
+        for hole in out.holes:
+            if state.told_until is not None and hole.last <= state.told_until:
+                continue  # a gap already says so
+            start_ms = min(state.trade_before_hole_ms or now_ms, now_ms)
+            self._keeper.within(pair, "trades", start_ms, now_ms, "id_hole", ids=hole)
+            self.tallies.gaps["id_hole"] += 1
+
+    def _store_candles(self, pair: LivePair, candles: Sequence[Candle], rank: CandleRank) -> None:
+        wanted = [each for each in candles if each.interval in pair.starlistings]
+        if wanted:
+            self._sink.candles(pair, wanted, rank)
+            self.tallies.rows["candles"] += len(wanted)
+
+
+def _when(event: Event) -> int | None:
+    """When an event was, by the exchange's clock; None for one that does not say."""
+    if isinstance(event, Trade):
+        return event.event_ms or event.time_ms
+    if isinstance(event, Candle):
+        return event.event_ms
+    return None if isinstance(event, Control) else event.time_ms
