@@ -5,13 +5,14 @@ Belongs here: pids and signals. Does not: what any process is for.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,3 +114,12 @@ def adopt_orphans() -> bool:
     if sys.platform != "linux":
         return False
     return int(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) == 0
+
+
+def reap_orphans(own: Collection[int | None]) -> None:
+    """Collect orphans that became our children and have ended; `own` children are left to those who wait for them."""
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+            if ended.si_pid in own:
+                return  # it hides those behind it until it was waited for, a moment from now
+            os.waitpid(ended.si_pid, os.WNOHANG)

@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from market_platform.embedded.errors import AlreadyRunningError
 from market_platform.embedded.files import read_json, try_lock, write_json
 from market_platform.embedded.processes import ProcessIdentity, end_processes, identity, lives
 from market_platform.settings import Settings
@@ -144,3 +145,15 @@ def members(processes: Iterable[ProcessIdentity], session: int) -> list[ProcessI
         except OSError:
             continue
     return found
+
+
+def already_running(settings: Settings) -> AlreadyRunningError:
+    """The error for a second supervisor: who runs already, and its links."""
+    record = read_record(settings)
+    if record is None:
+        return AlreadyRunningError(
+            f"another `market-platform up` is just starting or stopping in {run_folder(settings)}"
+        )
+    links = "".join(f"\n    {each.what}: {each.url}" for each in record.services if each.url)
+    pid = record.supervisor.pid
+    return AlreadyRunningError(f"already running, pid {pid}; `market-platform down` stops it{links}", pid=pid)

@@ -12,9 +12,8 @@ from pathlib import Path
 from market_platform.embedded.errors import AlreadyRunningError, EmbeddedPostgresError
 from market_platform.embedded.files import make_folder
 from market_platform.embedded.postgres_home import abandoned_homes, home_of, read_state
-from market_platform.embedded.record import is_locked, lock_stack, run_folder
+from market_platform.embedded.record import already_running, is_locked, lock_stack, run_folder
 from market_platform.embedded.stack import embedded_postgres
-from market_platform.embedded.supervisor import already_running
 from market_platform.settings import Settings
 
 

@@ -19,6 +19,7 @@ from market_platform.embedded.postgres import EmbeddedPostgres
 from market_platform.embedded.preflight import check_project
 from market_platform.embedded.processes import lives, send_signal, signal_on_parent_death, wait_until
 from market_platform.embedded.record import (
+    already_running,
     end_leftovers,
     is_locked,
     lock_stack,
@@ -29,7 +30,7 @@ from market_platform.embedded.record import (
 )
 from market_platform.embedded.screen import open_screen
 from market_platform.embedded.services import stack_services
-from market_platform.embedded.supervisor import Supervisor, already_running
+from market_platform.embedded.supervisor import Supervisor
 from market_platform.settings import Settings
 
 _DETACHED_READY_S = 300.0
