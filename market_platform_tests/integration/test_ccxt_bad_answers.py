@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
-import stamina
 
 from market_platform.domain.clock import day_start_ms, days_between
 from market_platform.domain.errors import (
@@ -16,31 +15,20 @@ from market_platform.domain.errors import (
     RateLimitedError,
 )
 from market_platform.domain.intervals import DAY_MS
-from market_platform.exchanges.ccxt.client import imported
 from market_platform.exchanges.ccxt.history import INTEREST_MS
 from market_platform_tests.fixtures.bad_exchange import Answer
 from market_platform_tests.fixtures.ccxt_world import (
     DAYS,
     HOUR_MS,
     Binance,
-    Rows,
     candles_of,
     fundings_of,
     interest_of,
 )
 from market_platform_tests.fixtures.history_rows import rows_of, span, states
+from market_platform_tests.fixtures.scripted_past import overlapping, stuck
 
-
-@pytest.fixture(scope="module", autouse=True)
-def library() -> None:
-    """CCXT takes seconds to import, which no test is about."""
-    imported()
-
-
-@pytest.fixture(autouse=True)
-def instant_retries() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=100, cap=True):
-        yield
+pytestmark = pytest.mark.usefixtures("ccxt_library", "instant_retries")
 
 
 SERIES = [candles_of, fundings_of, interest_of]
@@ -140,14 +128,7 @@ def test_a_row_that_comes_twice_is_refused(series: Callable[..., Any]) -> None:
 
 def test_a_page_that_overlaps_the_one_before_gives_each_candle_once() -> None:
     server = Binance(most=30)
-    earlier: Rows = []
-
-    def overlapping(rows: Rows) -> Rows:
-        page = [*earlier[-4:], *rows]
-        earlier.extend(rows)
-        return page
-
-    server.meddle = overlapping
+    server.meddle = overlapping()
     got = candles_of(server)
     assert [row[0] for row in rows_of(got)] == list(range(*span(DAYS[0], DAYS[-1]), HOUR_MS))
 
@@ -155,13 +136,7 @@ def test_a_page_that_overlaps_the_one_before_gives_each_candle_once() -> None:
 def test_the_same_page_again_leaves_a_hole_that_is_told() -> None:
     """CCXT drops rows before what was asked for, so a page that comes again is an answer without rows."""
     server = Binance(most=30)
-    first: Rows = []
-
-    def stuck(rows: Rows) -> Rows:
-        first.extend(rows if not first else ())
-        return list(first)
-
-    server.meddle = stuck
+    server.meddle = stuck()
     got = candles_of(server)
     assert list(states(got).values()) == ["available", "degraded", "missing"]
     assert [len(each.missing) for each in got.days] == [0, 18, 24]

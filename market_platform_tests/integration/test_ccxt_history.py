@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-import stamina
 
 from market_platform.domain.clock import days_between, to_ms
 from market_platform.domain.errors import (
@@ -25,17 +24,13 @@ from market_platform.domain.intervals import MINUTE_MS
 from market_platform.domain.live import LivePair
 from market_platform.exchanges.binance.config import BinanceConfig
 from market_platform.exchanges.binance.rest import BinanceRest
-from market_platform.exchanges.ccxt.client import imported
 from market_platform.exchanges.ccxt.config import CcxtConfig
 from market_platform.exchanges.ccxt.history import CcxtHistory
 from market_platform.exchanges.codes import history_kinds
 from market_platform.exchanges.hyperliquid.config import HyperliquidConfig
 from market_platform.exchanges.hyperliquid.history import HyperliquidHistory
 from market_platform.exchanges.registry import open_history
-from market_platform.replay.live.clock import ExchangeClock
-from market_platform.replay.live.limits import LiveLimits
-from market_platform.replay.live.world import World
-from market_platform.replay.testing import RunningReplay, clock_from, running_replay
+from market_platform.replay.testing import RunningReplay
 from market_platform.settings import PROJECT_ROOT, Settings
 from market_platform.starlistings import parse_starlistings
 from market_platform_tests.fixtures.bad_exchange import Answer, BadExchange, Request, json_answer
@@ -57,25 +52,14 @@ from market_platform_tests.fixtures.ccxt_world import (
     kraken_script,
 )
 from market_platform_tests.fixtures.history_rows import rows_of, span, states, truth_rows, without_trades
-from market_platform_tests.fixtures.live_replay import WEDNESDAY
+from market_platform_tests.fixtures.live_replay import WEDNESDAY, patient_replay
 
-
-@pytest.fixture(scope="module", autouse=True)
-def library() -> None:
-    """CCXT takes seconds to import, which no test is about."""
-    imported()
-
-
-@pytest.fixture(autouse=True)
-def instant_retries() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=100, cap=True):
-        yield
+pytestmark = pytest.mark.usefixtures("ccxt_library", "instant_retries")
 
 
 @pytest.fixture(scope="module")
 def replay() -> Iterator[RunningReplay]:
-    patient = LiveLimits(spot_weight=100_000, usdm_weight=100_000, hyperliquid_weight=100_000)
-    with running_replay(world=World(7, ExchangeClock(1.0, clock_from(WEDNESDAY))), limits=patient) as running:
+    with patient_replay() as running:
         yield running
 
 
