@@ -13,8 +13,9 @@ from market_platform.domain.clock import Clock
 from market_platform.embedded.child import LOG_LIMIT
 from market_platform.embedded.errors import EmbeddedPostgresError, PortTakenError, StackFailedError
 from market_platform.embedded.files import MEGABYTE, folder_bytes, rotate
-from market_platform.embedded.postgres import HOST, PORT_SETTING, EmbeddedPostgres
+from market_platform.embedded.postgres import EmbeddedPostgres
 from market_platform.embedded.postgres_home import ROLE, abandoned_homes
+from market_platform.embedded.postgres_launch import HOST, PORT_SETTING
 from market_platform.embedded.record import ServiceState
 from market_platform.embedded.services import Port
 from market_platform.settings import Settings

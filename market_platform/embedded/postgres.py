@@ -1,7 +1,8 @@
 """The embedded Postgres: a real server from a wheel, on 127.0.0.1, under our own supervision.
 
-Belongs here: making the data folder, starting, adopting, stopping and recovering the one server of a state folder, and
-every reason why that can fail. Does not: tables (sql/), what to do when the server ends by itself (supervisor.py).
+Belongs here: starting, adopting, stopping and recovering the one server of a state folder. Does not: its data folder
+(postgres_data.py), its settings and its process (postgres_launch.py), tables (sql/), what to do when the server ends by
+itself (kept_postgres.py).
 
 Two locks keep a data folder safe. `start.lock` lets one program start or stop at a time. `server.lock` is inherited by
 every process of the server, so whoever gets it knows that none is left, even after `kill -9` and whatever postmaster.pid says.
@@ -12,84 +13,32 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
-
-from market_platform.domain.errors import ConfigError
-from market_platform.embedded.binaries import Binaries, find_binaries
+from market_platform.domain.errors import ConfigError, MarketPlatformError
+from market_platform.embedded.binaries import find_binaries
 from market_platform.embedded.databases import find_database_url
-from market_platform.embedded.errors import (
-    EmbeddedPostgresError,
-    FolderNotUsableError,
-    PortTakenError,
-)
-from market_platform.embedded.files import (
-    check_free_space,
-    last_lines,
-    locked,
-    rotate,
-    try_lock,
-)
-from market_platform.embedded.ports import why_not_free
-from market_platform.embedded.postgres_data import check_version, explain, make_data
-from market_platform.embedded.postgres_home import (
-    DATABASE,
-    PostgresHome,
-    home_of,
-    open_home,
-    read_state,
-    remove_home,
-)
+from market_platform.embedded.errors import EmbeddedPostgresError, FolderNotUsableError
+from market_platform.embedded.files import locked, try_lock
+from market_platform.embedded.postgres_answers import answers
+from market_platform.embedded.postgres_data import check_version
+from market_platform.embedded.postgres_home import PostgresHome, home_of, open_home, read_state, remove_home
+from market_platform.embedded.postgres_launch import ServerProcess, launch_server
 from market_platform.embedded.postgres_processes import pid_file, port_of, postmaster, processes_in
 from market_platform.embedded.processes import (
     ProcessIdentity,
     end_processes,
     identity,
-    launch_command,
     lives,
     send_signal,
     wait_until,
 )
-from market_platform.embedded.unprivileged import bare_environment
 
-__all__ = ["HOST", "PORT_SETTING", "EmbeddedPostgres", "find_database_url"]
+__all__ = ["EmbeddedPostgres", "find_database_url"]
 
-PORT_SETTING = "EMBEDDED_POSTGRES_PORT"
-HOST = "127.0.0.1"
-_LOG_LIMIT = 8 * 1024 * 1024
 _READY_TIMEOUT_S = 180.0  # crash recovery replays at most max_wal_size
-_OLD_FOLDER_MB = 48
-
-# Small, because the whole stack should idle below 900 MB; enough connections for Dagster (which opens one per call), its
-# run workers and the API's pool.
-_SETTINGS = {
-    "listen_addresses": HOST,
-    "unix_socket_directories": "",
-    "max_connections": "150",
-    "shared_buffers": "96MB",
-    "work_mem": "8MB",
-    "maintenance_work_mem": "64MB",
-    "effective_cache_size": "1GB",
-    "io_method": "sync",
-    "max_worker_processes": "4",
-    "max_parallel_workers": "2",
-    "max_logical_replication_workers": "0",
-    "autovacuum_max_workers": "2",
-    "wal_level": "minimal",
-    "max_wal_senders": "0",
-    "max_wal_size": "512MB",
-    "checkpoint_completion_target": "0.9",
-    "jit": "off",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    "log_line_prefix": "%m [%p] %q%d ",
-    "password_encryption": "scram-sha-256",
-}
-_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
 
 
 class EmbeddedPostgres:
@@ -108,8 +57,7 @@ class EmbeddedPostgres:
         self._durable = durable
         #: where the server writes what happens
         self.log = (log_file or state_dir / "postgres.log").absolute()
-        self._log_start = 0
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: ServerProcess | None = None
 
     def start(self) -> str:
         """Start the server, or adopt it when it runs already; the URL of database `market`, with its password.
@@ -130,7 +78,11 @@ class EmbeddedPostgres:
                 if server is not None:
                     home = home.remember_port(port_of(home.data) or self._port)
                 else:
-                    server, home = self._launch(home.remember_port(self._port), binaries)
+                    home = home.remember_port(self._port)
+                    self._child = launch_server(home, binaries, self.log, durable=self._durable)
+                    server = identity(self._child.pid)
+                    if server is None:
+                        raise self._failure(self._child)
                 if self._wait_ready(home, server, deadline):
                     return home.state.url()
 
@@ -217,9 +169,8 @@ class EmbeddedPostgres:
             return server
         self._collect()
         free = try_lock(home.lock_file)
-        if (
-            free is None
-        ):  # the postmaster is gone, a child of it is not: they notice within moments, or are stuck in a query
+        # the postmaster is gone, a child of it is not: they notice within moments, or are stuck in a query
+        if free is None:
             wait_until(lambda: not processes_in(home.data), 5.0)
             end_processes(processes_in(home.data), first=signal.SIGKILL, grace_s=2.0)
             return None
@@ -230,57 +181,6 @@ class EmbeddedPostgres:
             (home.data / "postmaster.pid").unlink(missing_ok=True)
         return None
 
-    def _launch(self, home: PostgresHome, binaries: Binaries) -> tuple[ProcessIdentity, PostgresHome]:
-        self._check_port()
-        if not (home.data / "PG_VERSION").exists():
-            make_data(home, binaries, durable=self._durable)
-        check_free_space(home.path, _OLD_FOLDER_MB)
-        lock = try_lock(home.lock_file)
-        if lock is None:
-            raise EmbeddedPostgresError(
-                f"processes of an earlier Postgres still use {home.data}; end them and try again"
-            )
-        rotate(self.log, _LOG_LIMIT)
-        uid, gid = (home.user.uid, home.user.gid) if home.user.drops else (-1, -1)
-        settings = _SETTINGS | {"port": str(self._port)} | ({} if self._durable else _NOT_DURABLE)
-        command = [binaries.program("postgres"), "-D", str(home.data)]
-        command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        try:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            with self.log.open("ab") as log:
-                self._log_start = log.tell()
-                self._child = subprocess.Popen(
-                    launch_command(command, on_parent_death=signal.SIGINT, uid=uid, gid=gid),
-                    cwd=home.path,
-                    env=bare_environment(),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    pass_fds=(lock,),
-                )
-        except OSError as error:
-            raise explain(f"can't start Postgres with its log in {self.log}", [str(error)], self.log.parent) from None
-        finally:
-            os.close(lock)
-        server = identity(self._child.pid)
-        if server is None:
-            raise self._failure(home)
-        return server, home
-
-    def _check_port(self) -> None:
-        reason = why_not_free(HOST, self._port)
-        if reason is not None:
-            raise self._port_taken(reason)
-
-    def _port_taken(self, reason: str) -> PortTakenError:
-        return PortTakenError(
-            f"Postgres can't listen on port {self._port} of {HOST} ({reason}): "
-            f"end that program, or set {PORT_SETTING} to another port",
-            port=self._port,
-            setting=PORT_SETTING,
-        )
-
     def _wait_ready(self, home: PostgresHome, server: ProcessIdentity, deadline: float) -> bool:
         """Wait until a query is answered; False when an adopted server ended meanwhile (start again).
 
@@ -288,14 +188,14 @@ class EmbeddedPostgres:
             EmbeddedPostgresError: our own child ended, or time is up.
         """
         while True:
-            if self._child is not None and self._child.poll() is not None:
-                raise self._failure(home)
+            if self._child is not None and self._child.has_ended():
+                raise self._failure(self._child)
             if not lives(server):
                 if self._child is not None and self._child.pid == server.pid:
-                    raise self._failure(home)
+                    raise self._failure(self._child)
                 return False
             status = pid_file(home.data)[7:8]
-            if status and status[0].strip() == "ready" and self._answers(home):
+            if status and status[0].strip() == "ready" and answers(home):
                 return True
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(
@@ -304,34 +204,9 @@ class EmbeddedPostgres:
                 )
             time.sleep(0.02)
 
-    def _answers(self, home: PostgresHome) -> bool:
-        """Connect to database `market`, making it when it is not there yet."""
-        try:
-            psycopg.connect(home.state.url(), connect_timeout=5).close()
-            return True
-        except psycopg.OperationalError as error:
-            message = str(error)
-        if f'database "{DATABASE}" does not exist' in message:
-            maintenance = home.state.url().rpartition("/")[0] + "/postgres"
-            with psycopg.connect(maintenance, connect_timeout=5, autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {DATABASE}")
-            return True
-        if "password authentication failed" in message:
-            raise EmbeddedPostgresError(
-                f"the server on port {home.state.port} refuses the password in {self._state_dir / 'state.json'}; restore that "
-                f"file from {home.credentials_file}"
-            )
-        return False
-
-    def _failure(self, home: PostgresHome) -> EmbeddedPostgresError | ConfigError:
-        """What the child's log says about its end."""
-        code = self._child.wait() if self._child else None
+    def _failure(self, child: ServerProcess) -> MarketPlatformError:
         self._child = None
-        lines = last_lines(self.log, since=self._log_start)
-        text = "\n".join(lines)
-        if "could not bind" in text:
-            return self._port_taken(why_not_free(HOST, self._port) or "it was in use a moment ago")
-        return explain(f"Postgres ended with code {code} while starting (log: {self.log})", lines, home.path)
+        return child.failure()
 
     def _wait_end(self, server: ProcessIdentity, timeout_s: float) -> None:
         def ended() -> bool:
@@ -350,5 +225,5 @@ class EmbeddedPostgres:
         wait_until(reaped, 5.0)
 
     def _reap(self) -> None:
-        if self._child is not None and self._child.poll() is not None:
+        if self._child is not None and self._child.has_ended():
             self._child = None

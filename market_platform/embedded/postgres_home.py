@@ -63,6 +63,11 @@ class PostgresHome:
         return self.path / "server.lock"
 
     @property
+    def state_file(self) -> Path:
+        """Says where the data is, on which port and with which password."""
+        return self.state_dir / _STATE
+
+    @property
     def credentials_file(self) -> Path:
         """A second copy of the password, inside the data folder, so that a lost state file loses nothing."""
         return self.data / _CREDENTIALS
@@ -72,7 +77,7 @@ class PostgresHome:
         if port == self.state.port:
             return self
         state = replace(self.state, port=port)
-        write_json(self.state_dir / _STATE, asdict(state))
+        write_json(self.state_file, asdict(state))
         return replace(self, state=state)
 
 
