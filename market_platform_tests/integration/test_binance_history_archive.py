@@ -31,6 +31,7 @@ from market_platform.replay.testing import running_replay
 from market_platform_tests.fixtures.bad_exchange import Answer, Request, json_answer
 from market_platform_tests.fixtures.binance_past import KLINES, BinancePast
 from market_platform_tests.fixtures.live_replay import made_world
+from market_platform_tests.fixtures.scripted_past import answer_of
 
 PAIR = HistoryPair("binance", "SOLUSDT.P", "SOL", "USDT", "perps")
 HOUR = parse_interval("1h")
@@ -60,16 +61,11 @@ def archived_day(day: date, condition: Condition, count: int) -> HistoryDay[pl.D
 
 def asked(archive: Archived, days: Sequence[date], past: BinancePast | None = None) -> tuple[Any, list[Request]]:
     """The candles of those days, and what REST was asked for."""
-    past = past or BinancePast(NOW)
-
-    async def run(url: str) -> HistoryDays[pl.DataFrame]:
-        config = BinanceConfig(usdm_rest=url, request_timeout_s=60.0, attempts=1)
-        pair = HistoryPair("binance", "BTCUSDT.P", "BTC", "USDT", "perps")
-        async with BinanceHistory(config, lambda: from_ms(NOW), archive) as history:
-            return await history.candles(pair, HOUR, days)
-
-    with past.serve() as exchange:
-        return asyncio.run(run(exchange.url)), exchange.requests
+    pair = HistoryPair("binance", "BTCUSDT.P", "BTC", "USDT", "perps")
+    with (past or BinancePast(NOW)).serve() as exchange:
+        config = BinanceConfig(usdm_rest=exchange.url, request_timeout_s=60.0, attempts=1)
+        history = BinanceHistory(config, lambda: from_ms(NOW), archive)
+        return answer_of(history, lambda it: it.candles(pair, HOUR, days)), exchange.requests
 
 
 def test_days_that_the_archive_has_whole_are_not_asked_for() -> None:

@@ -30,6 +30,7 @@ from market_platform.replay.live.markets import Venue
 from market_platform.replay.live.world import World
 from market_platform.replay.testing import RunningReplay, clock_from, running_replay
 from market_platform_tests.fixtures.bad_exchange import Answer, BadExchange, Request, json_answer
+from market_platform_tests.fixtures.scripted_past import answer_of
 from market_platform_tests.recordings import recording
 
 Result = TypeVar("Result")
@@ -50,16 +51,12 @@ def replay() -> Iterator[RunningReplay]:
 
 
 def asked(replay: RunningReplay, ask: Callable[[BinanceHistory], Awaitable[Result]]) -> Result:
-    async def run() -> Result:
-        config = BinanceConfig(
-            spot_rest=replay.live_url("binance_spot_rest"),
-            usdm_rest=replay.live_url("binance_usdm_rest"),
-            request_timeout_s=60.0,
-        )
-        async with BinanceHistory(config, replay.world.clock.now) as history:
-            return await ask(history)
-
-    return asyncio.run(run())
+    config = BinanceConfig(
+        spot_rest=replay.live_url("binance_spot_rest"),
+        usdm_rest=replay.live_url("binance_usdm_rest"),
+        request_timeout_s=60.0,
+    )
+    return answer_of(BinanceHistory(config, replay.world.clock.now), ask)
 
 
 @pytest.mark.parametrize("pair", [SPOT, PERP], ids=["spot", "perps"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -11,7 +10,6 @@ from typing import Any, TypeVar
 
 import polars as pl
 import pytest
-import stamina
 
 from market_platform.domain.candles import CANDLE_SCHEMA
 from market_platform.domain.clock import Clock, day_start_ms, days_between, from_ms
@@ -31,6 +29,7 @@ from market_platform.exchanges.yahoo.sessions import sessions_of
 from market_platform.replay.live.clock import ExchangeClock
 from market_platform.replay.live.world import World
 from market_platform.replay.testing import RunningReplay, running_replay
+from market_platform_tests.fixtures.scripted_past import answer_of
 
 Result = TypeVar("Result")
 
@@ -42,15 +41,11 @@ MIXED = HistoryPair("yahoo", "MIXD.L", "MIXD", "GBX", "stock")
 WEDNESDAY = date(2026, 6, 17)
 SPLIT_DAY = date(2025, 6, 9)
 
+pytestmark = pytest.mark.usefixtures("instant_retries")
+
 
 def now() -> datetime:
     return NOW
-
-
-@pytest.fixture(autouse=True)
-def instant_retries() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=100, cap=True):
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +63,8 @@ def without_faults(replay: RunningReplay) -> None:
 def ask(
     replay: RunningReplay, work: Callable[[YahooHistory], Awaitable[Result]], clock: Clock = now, **config: Any
 ) -> Result:
-    async def run() -> Result:
-        settings = {"requests_per_minute": 60_000, **config}
-        async with YahooHistory(YahooConfig(replay.live_url("yahoo"), **settings), clock) as history:
-            return await work(history)
-
-    return asyncio.run(run())
+    settings = {"requests_per_minute": 60_000, **config}
+    return answer_of(YahooHistory(YahooConfig(replay.live_url("yahoo"), **settings), clock), work)
 
 
 def candles(
