@@ -12,6 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from market_platform.warehouse.driver import driver_connection
+from market_platform.warehouse.lake_days import LakeDay
 
 MoveState = Literal["copied", "verified", "kept", "dropped"]
 Relation = Literal["moved", "equal", "lake_has_more", "postgres_has_more", "differs"]
@@ -40,18 +41,10 @@ class TickMove:
     content_hash: str | None
     run_id: str
 
-
-@dataclass(frozen=True, slots=True)
-class MoveCount:
-    """Days and rows of a pair in one state."""
-
-    pair: str
-    state: MoveState
-    relation: Relation
-    days: int
-    rows: int
-    first: date
-    last: date
+    def is_of(self, lake: LakeDay | None) -> bool:
+        """Whether the lake's day is the one that the move was made with."""
+        held = (lake.object_key, lake.content_hash) if lake is not None else (None, "")
+        return held == (self.object_key, self.content_hash or "")
 
 
 _COLUMNS = (
@@ -70,12 +63,7 @@ SET state = excluded.state, rows = excluded.rows, duplicates = excluded.duplicat
 
 _LOAD = f"SELECT {_COLUMNS} FROM tick_moves WHERE trading_pair_id = %s AND day = %s"
 
-_COUNTS = """
-SELECT exchanges.code || '/' || symbol, state, relation, count(*), sum(rows)::bigint, min(day), max(day)
-FROM tick_moves
-JOIN trading_pairs ON trading_pairs.id = trading_pair_id JOIN exchanges ON exchanges.id = exchange_id
-GROUP BY exchanges.code, symbol, state, relation ORDER BY exchanges.code, symbol, state, relation
-"""
+_OF_DAYS = f"SELECT {_COLUMNS} FROM tick_moves WHERE day BETWEEN %s AND %s ORDER BY trading_pair_id, day"
 
 
 def save_move(conn: Connection, move: TickMove) -> None:
@@ -92,7 +80,7 @@ def load_move(conn: Connection, trading_pair_id: int, day: date, *, lock: bool =
     return TickMove(*row) if row else None
 
 
-def count_moves(conn: Connection) -> list[MoveCount]:
-    """Days by pair, state and relation, sorted."""
+def load_moves(conn: Connection, first: date, last: date) -> list[TickMove]:
+    """How far the days of all pairs are, both ends included, sorted by pair and day."""
     with driver_connection(conn).cursor() as cursor:
-        return [MoveCount(*row) for row in cursor.execute(_COUNTS)]
+        return [TickMove(*row) for row in cursor.execute(_OF_DAYS.encode(), (first, last))]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import psycopg
@@ -71,7 +72,10 @@ def test_from_a_file_into_the_lake_and_out_of_postgres(
     assert (code, out) == (0, f"1 days: 1 dropped; {len(rows) + 1} rows, 1 duplicates among them\n"), err
     assert count_rows(warehouse.url) == 0
     code, out, _ = run("status")
-    assert out == f"dukascopy/EURUSD\tdropped\tmoved\t1 days\t{len(rows) + 1} rows\t2024-03-04\t2024-03-04\n"
+    assert out.splitlines()[1:] == [
+        f"dukascopy/EURUSD\t2024-03-04\tdropped\t0\t{len(rows) + 1}\tmoved",
+        "1 days: 1 dropped; 0 rows in Postgres",
+    ]
     assert run("to-lake")[1] == "there is nothing to move\n"
 
 
@@ -113,6 +117,63 @@ def test_a_second_one_at_the_same_time_is_refused(
             assert (code, "already, by the first" in err) == (1, True)
 
 
+def test_status_tells_of_every_day_what_is_in_postgres_and_what_became_of_it(
+    run: Run, warehouse: Warehouse, pair: PairRow
+) -> None:
+    assert run("status")[1] == "no ticks: none in Postgres, none moved\n"
+    states = ["postgres_only", "verified", "dropped", "differs", "changed", "copied"]
+    days = {state: DAY + timedelta(days=offset) for offset, state in enumerate(states)}
+    rows = {state: rows_of(distinct_ticks(day, 50, seed=day.day)) for state, day in days.items()}
+    for state in ("dropped", *(each for each in states if each != "dropped")):
+        insert_rows(warehouse.url, pair.id, rows[state])
+        if state == "dropped":
+            assert run("to-lake", "--drop-verified", "--yes")[0] == 0
+    assert run("to-lake", "--from", str(days["verified"]))[0] == 0
+    with psycopg.connect(warehouse.url) as conn:
+        for state, to in (("differs", "kept"), ("copied", "copied")):
+            conn.execute("UPDATE tick_moves SET state = %s WHERE day = %s", (to, days[state]))
+    insert_rows(warehouse.url, pair.id, rows["changed"][:1])
+
+    code, out, err = run("status")
+    assert code == 0, err
+    heading, *lines, last = out.splitlines()
+    assert heading.split("\t")[:4] == ["pair", "day", "state", "rows in Postgres"]
+    held = {state: 0 if state == "dropped" else len(rows[state]) for state in states}
+    held["changed"] += 1
+    assert [line.split("\t")[:4] for line in lines] == [
+        [pair.name, str(day), state.replace("_", " "), str(held[state])] for state, day in days.items()
+    ]
+    assert last == (
+        "6 days: 1 postgres only, 1 copied, 1 verified, 1 dropped, 1 differs, 1 changed; "
+        f"{sum(held.values())} rows in Postgres"
+    )
+    document = json.loads(run("status", "--json")[1])
+    assert [(each["day"], each["state"], each["rows_in_postgres"]) for each in document["days"]] == [
+        (str(day), state, held[state]) for state, day in days.items()
+    ]
+    assert document["days"][0]["rows_moved"] is None
+    assert document["rows_in_postgres"] == sum(held.values())
+    only = run("status", pair.name, "--from", str(days["dropped"]), "--to", str(days["dropped"]))[1]
+    assert [line.split("\t")[2] for line in only.splitlines()[1:-1]] == ["dropped"]
+    assert run("status", "dukascopy/BTCUSD")[1] == "no ticks: none in Postgres, none moved\n"
+
+
+def test_status_without_the_index_tells_what_was_moved_and_counts_nothing(
+    run: Run, warehouse: Warehouse, pair: PairRow, tmp_path: Path
+) -> None:
+    insert_rows(warehouse.url, pair.id, rows_of(distinct_ticks(DAY, 20)))
+    assert run("to-lake")[0] == 0
+    path = tmp_path / "a.csv"
+    path.write_text(HEADER + "x\n")
+    assert run("load", str(path), "--pair", "dukascopy/EURUSD", "--manage-indexes")[0] == 1
+    lines = run("status")[1].splitlines()
+    assert lines[1].split("\t")[2:4] == ["verified", "not counted"]
+    assert lines[2] == "1 days: 1 verified; rows in Postgres not counted"
+    assert json.loads(run("status", "--json")[1])["rows_in_postgres"] is None
+    assert run("load", "--roll-back")[0] == 0
+    assert run("status")[1].splitlines()[1].split("\t")[3] == "20"
+
+
 def test_rows_of_no_pair_and_of_no_day_are_told(run: Run, warehouse: Warehouse, pair: PairRow) -> None:
     insert_rows(warehouse.url, 77, [("2024-03-04 10:00+00", "1", "1", "1", "1")])
     insert_rows(warehouse.url, pair.id, [("infinity", "1", "1", "1", "1")])
@@ -140,6 +201,7 @@ def test_a_day_that_cannot_be_moved_ends_in_an_error_that_names_it(
     [
         (("to-lake", "EURUSD"), "'EURUSD' is not a pair"),
         (("to-lake", "--from", "2024-03-05", "--to", "2024-03-04"), "is after"),
+        (("status", "--from", "2024-03-05", "--to", "2024-03-04"), "is after"),
         (("load", "--resume", "--roll-back"), "exclude each other"),
         (("load", "--resume", "--pair", "dukascopy/EURUSD"), "give nothing beside them"),
         (("load", "a.csv"), "name the pair"),
