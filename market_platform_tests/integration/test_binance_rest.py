@@ -1,46 +1,42 @@
-"""Binance's REST side against a real local server: pages that fit together, limits kept, failures typed."""
+"""Binance's REST side against a real local server: pages that fit together, and refused when they do not."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-import stamina
 
 from market_platform.domain.errors import (
     BadPayloadError,
     ExchangeUnavailableError,
     HistoryGoneError,
-    RateLimitedError,
-    UnknownSymbolError,
 )
 from market_platform.domain.events import Candle, OpenInterest
 from market_platform.domain.intervals import MINUTE_MS, Interval, parse_interval
 from market_platform.domain.live import LivePair
 from market_platform.exchanges.binance import rest as rest_module
-from market_platform.exchanges.binance.config import BinanceConfig
 from market_platform.exchanges.binance.rest import BinanceRest
-from market_platform_tests.fixtures.scripted_exchange import Reply, ScriptedExchange, json_reply
+from market_platform_tests.fixtures.binance_rest_script import (
+    SPOT,
+    START,
+    Script,
+    asked,
+    failing,
+    server_time,
+    time_path,
+    trade,
+    trades_path,
+)
+from market_platform_tests.fixtures.scripted_exchange import json_reply
 
-Result = TypeVar("Result")
-Script = dict[str, Reply | Sequence[Reply]]
-
-START = 1_723_161_240_000
-LONG_AFTER = START + 30 * 86_400_000
 ONE_MINUTE = parse_interval("1m")
-SPOT = LivePair(1, "binance", "BTCUSDT", "BTC", "USDT", "spot", "BTCUSDT", {"1m": 1})
 PERP = LivePair(2, "binance", "BTCUSDT.P", "BTC", "USDT", "perps", "BTCUSDT", {"1m": 2})
+END7 = START + 7 * MINUTE_MS
 
-
-@pytest.fixture(autouse=True)
-def instant_retries() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=100, cap=True):
-        yield
+pytestmark = pytest.mark.usefixtures("instant_retries")
 
 
 @pytest.fixture(autouse=True)
@@ -49,38 +45,9 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rest_module, "TRADES_A_PAGE", 3)
 
 
-def asked(script: Script, ask: Callable[[BinanceRest], Awaitable[Result]]) -> tuple[Result, ScriptedExchange]:
-    """What a call returns, and the server that it asked."""
-
-    async def run() -> tuple[Result, ScriptedExchange]:
-        async with ScriptedExchange(script) as server:
-            config = BinanceConfig(spot_rest=server.url, usdm_rest=server.url, call_budget_s=20, request_timeout_s=5)
-            async with BinanceRest(config, clock=lambda: datetime(2024, 8, 9, 0, 0, 30, tzinfo=UTC)) as rest:
-                return await ask(rest), server
-
-    return asyncio.run(run())
-
-
-def failing(
-    script: Script, ask: Callable[[BinanceRest], Awaitable[Any]], error: type[Exception], told: str
-) -> Exception:
-    """The error a call must end in."""
-    with pytest.raises(error, match=told) as caught:
-        asked(script, ask)
-    return caught.value
-
-
-def time_path(prefix: str = "/api/v3") -> str:
-    return f"{prefix}/time"
-
-
 def klines_path(start: int, end: int, limit: int, interval: str = "1m", prefix: str = "/api/v3") -> str:
     query = {"symbol": "BTCUSDT", "interval": interval, "startTime": start, "endTime": end - 1, "limit": limit}
     return f"{prefix}/klines?{urlencode(query)}"
-
-
-def trades_path(prefix: str = "/api/v3", **query: int) -> str:
-    return f"{prefix}/aggTrades?{urlencode({'symbol': 'BTCUSDT', **query})}"
 
 
 def minute(number: int, **changed: Any) -> list[Any]:
@@ -91,15 +58,6 @@ def minute(number: int, **changed: Any) -> list[Any]:
     return list(row.values())
 
 
-def trade(number: int, **changed: Any) -> dict[str, Any]:
-    row = {"a": number, "p": "0.00000638", "q": "1.5", "f": number * 2, "l": number * 2 + 1, "T": START + number}
-    return row | {"m": True, "M": True} | changed
-
-
-def server_time(ms: int = LONG_AFTER) -> Reply:
-    return json_reply({"serverTime": ms})
-
-
 def minutes(count: int, pair: LivePair = SPOT) -> Callable[[BinanceRest], Awaitable[list[Candle]]]:
     return lambda rest: rest.candles(pair, ONE_MINUTE, START, START + count * MINUTE_MS)
 
@@ -108,14 +66,8 @@ def opens(candles: list[Candle]) -> list[int]:
     return [(each.open_ms - START) // MINUTE_MS for each in candles]
 
 
-END7 = START + 7 * MINUTE_MS
-
-
 def at(number: int, limit: int, end: int = END7) -> str:
     return klines_path(START + number * MINUTE_MS, end, limit)
-
-
-# ------------------------------------------------------------------------------------------------------------- candles
 
 
 def test_pages_of_candles_are_put_together_exactly() -> None:
@@ -246,9 +198,6 @@ def test_rows_that_make_no_sense_are_refused(row: Any, told: str) -> None:
     failing({time_path(): server_time(), at(0, 3): json_reply([row])}, minutes(7), BadPayloadError, told)
 
 
-# -------------------------------------------------------------------------------------------------------------- trades
-
-
 def test_trades_are_fetched_by_id_up_to_the_last_one_asked_for() -> None:
     script: Script = {
         trades_path(fromId=10, limit=3): json_reply([trade(10), trade(11)]),
@@ -297,9 +246,6 @@ def test_the_newest_trade() -> None:
     assert asked({trades_path(limit=1): json_reply([])}, lambda rest: rest.last_trade_id(SPOT))[0] is None
 
 
-# ---------------------------------------------------------------------------------------------------------- the others
-
-
 def test_open_interest_of_a_perpetual_and_none_of_spot() -> None:
     answer = {"symbol": "BTCUSDT", "openInterest": "10659.509", "time": START}
     script: Script = {"/fapi/v1/openInterest?symbol=BTCUSDT": json_reply(answer)}
@@ -317,117 +263,3 @@ def test_known_symbols() -> None:
     }
     assert asked(script, lambda rest: rest.known_symbols("spot"))[0] == {"BTCUSDT"}
     assert asked(script, lambda rest: rest.known_symbols("perps"))[0] == {"ETHUSDT"}
-
-
-# ------------------------------------------------------------------------------------------------- refusals and limits
-
-NEWEST = trades_path(limit=1)
-
-
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        Reply(status=500),
-        Reply(status=503, body=b"<html>"),
-        Reply(b'[{"a":1', status=200),
-        Reply(b"[]" * 50, cut=10),
-        Reply(reset=True),
-        Reply(status=429, headers={"Retry-After": "0"}),
-    ],
-    ids=lambda reply: reply.label,
-)
-def test_troubles_that_pass_are_asked_again(trouble: Reply) -> None:
-    newest, server = asked({NEWEST: [trouble, trouble, json_reply([trade(5)])]}, lambda rest: rest.last_trade_id(SPOT))
-    assert newest == 5
-    assert server.times_asked(NEWEST) == 3
-
-
-def test_troubles_that_stay_end_in_an_error_after_finite_questions() -> None:
-    async def run() -> int:
-        async with ScriptedExchange({NEWEST: Reply(status=502)}) as server:
-            async with BinanceRest(BinanceConfig(spot_rest=server.url, attempts=3)) as rest:
-                with pytest.raises(ExchangeUnavailableError, match=r"HTTP 502 .*tried 3 times"):
-                    await rest.last_trade_id(SPOT)
-            return server.times_asked(NEWEST)
-
-    assert asyncio.run(run()) == 3
-
-
-@pytest.mark.parametrize("status", [429, 418])
-def test_a_pause_is_kept_by_all_that_ask(status: int) -> None:
-    """Also by another instance: Binance counts by address."""
-
-    async def run() -> int:
-        headers = {"Retry-After": "120"}
-        async with ScriptedExchange({NEWEST: Reply(b'{"code":-1003,"msg":"slow"}', status, headers=headers)}) as server:
-            config = BinanceConfig(spot_rest=server.url)
-            for told in (f"HTTP {status} .*code -1003: slow.* 120 s", "wants a pause of 1[12]"):
-                async with BinanceRest(config) as rest:
-                    with pytest.raises(RateLimitedError, match=told) as caught:
-                        await rest.last_trade_id(SPOT)
-                    assert caught.value.retry_after == pytest.approx(120, abs=60)
-            return len(server.asked)
-
-    assert asyncio.run(run()) == 1
-
-
-def test_what_binance_counted_is_believed_before_it_refuses() -> None:
-    used = {"X-MBX-USED-WEIGHT-1M": "4800"}
-
-    async def run() -> int:
-        async with ScriptedExchange({NEWEST: json_reply([trade(5)], headers=used)}) as server:
-            config = BinanceConfig(spot_rest=server.url)
-            async with BinanceRest(config, clock=lambda: datetime(2024, 8, 9, 0, 0, 20, tzinfo=UTC)) as rest:
-                assert await rest.last_trade_id(SPOT) == 5
-                with pytest.raises(RateLimitedError) as caught:
-                    await rest.last_trade_id(SPOT)
-                assert caught.value.retry_after is not None
-                assert 0 < caught.value.retry_after <= 40
-            return len(server.asked)
-
-    assert asyncio.run(run()) == 1
-
-
-def test_a_ban_that_ends_at_a_moment() -> None:
-    until = int(datetime(2024, 8, 9, 0, 2, 30, tzinfo=UTC).timestamp() * 1000)
-    script: Script = {NEWEST: Reply(status=418, headers={"Retry-After": str(until)})}
-    error = failing(script, lambda rest: rest.last_trade_id(SPOT), RateLimitedError, "418")
-    assert isinstance(error, RateLimitedError)
-    assert error.retry_after == pytest.approx(120)
-
-
-def test_an_unknown_symbol_is_said_once() -> None:
-    async def run() -> int:
-        refusal = json_reply({"code": -1121, "msg": "Invalid symbol."}, status=400)
-        async with ScriptedExchange({NEWEST: refusal}) as server:
-            async with BinanceRest(BinanceConfig(spot_rest=server.url)) as rest:
-                with pytest.raises(UnknownSymbolError, match=r"binance/BTCUSDT newest trade.*Invalid symbol"):
-                    await rest.last_trade_id(SPOT)
-            return len(server.asked)
-
-    assert asyncio.run(run()) == 1
-
-
-def test_another_refusal_names_its_code() -> None:
-    refusal = json_reply({"code": -1130, "msg": "Bad parameter"}, status=400)
-    failing({NEWEST: refusal}, lambda rest: rest.last_trade_id(SPOT), BadPayloadError, "code -1130: Bad parameter")
-
-
-def test_no_server_at_all() -> None:
-    async def run() -> None:
-        async with BinanceRest(BinanceConfig(spot_rest="http://127.0.0.1:9", attempts=1)) as rest:
-            await rest.last_trade_id(SPOT)
-
-    with pytest.raises(ExchangeUnavailableError, match="start the replay exchange"):
-        asyncio.run(run())
-
-
-def test_an_answer_that_never_comes() -> None:
-    async def run() -> None:
-        async with ScriptedExchange({NEWEST: Reply(hang=True)}) as server:
-            config = BinanceConfig(spot_rest=server.url, attempts=2, request_timeout_s=0.1)
-            async with BinanceRest(config) as rest:
-                await rest.last_trade_id(SPOT)
-
-    with pytest.raises(ExchangeUnavailableError, match=r"no answer within 0\.1 s .*tried 2 times"):
-        asyncio.run(run())
