@@ -3,50 +3,35 @@
 Variables keep the names people already have (`DATABASE_URL`, `R2_BUCKET_NAME`, `API_PORT`, …); `.env.example` documents
 each one. A `.env` file in the working folder is read too; real environment variables win. Nothing reads `os.environ`
 anywhere else, and secrets are `SecretStr`, so that neither logs nor error messages can show them.
+
+Belongs here: which settings there are, their defaults, and what follows from them together. Does not: what one value must
+look like (settings_values.py), addresses of exchanges (settings_addresses.py).
 """
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from market_platform.domain.errors import ConfigError
+from market_platform.settings_addresses import DukascopyUrl, LiveUrl, address_of
+from market_platform.settings_values import (
+    AddressOrFolder,
+    DatabaseName,
+    DatabaseUrl,
+    EndpointUrl,
+    LakeUrl,
+    Name,
+    StreamAddress,
+    WebAddress,
+)
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
-
-
-LiveUrl = Literal[
-    "binance_spot_stream",
-    "binance_spot_rest",
-    "binance_usdm_stream",
-    "binance_usdm_rest",
-    "hyperliquid_stream",
-    "hyperliquid_rest",
-    "oanda_stream",
-    "oanda_rest",
-    "binance_dumps",
-    "yahoo",
-]
-_LIVE_URLS: dict[LiveUrl, tuple[str, str]] = {
-    "binance_spot_stream": ("wss://data-stream.binance.vision", "/binance/spot"),
-    "binance_spot_rest": ("https://data-api.binance.vision", "/binance/spot"),
-    "binance_usdm_stream": ("wss://fstream.binance.com/market", "/binance/usdm/market"),
-    "binance_usdm_rest": ("https://fapi.binance.com", "/binance/usdm"),
-    "hyperliquid_stream": ("wss://api.hyperliquid.xyz/ws", "/hyperliquid/ws"),
-    "hyperliquid_rest": ("https://api.hyperliquid.xyz", "/hyperliquid"),
-    "oanda_stream": ("https://stream-fxtrade.oanda.com", "/oanda"),
-    "oanda_rest": ("https://api-fxtrade.oanda.com", "/oanda"),
-    "binance_dumps": ("https://data.binance.vision", "/binance/dumps"),
-    "yahoo": ("https://query2.finance.yahoo.com", "/yahoo"),
-}
-"""Each exchange's real address, and its path on the replay exchange."""
 
 
 class Settings(BaseSettings):
@@ -64,51 +49,51 @@ class Settings(BaseSettings):
     training_stars_file: Path = PROJECT_ROOT / "config" / "training_stars.yaml"
 
     # Postgres; unset means the embedded one
-    database_url: SecretStr | None = None
-    training_database_url: SecretStr | None = None
-    training_database: str | None = None
+    database_url: DatabaseUrl | None = None
+    training_database_url: DatabaseUrl | None = None
+    training_database: DatabaseName | None = None
     database_pool_size: int = Field(10, ge=1, le=200)
     database_timeout_s: float = Field(3.0, gt=0)
     embedded_postgres_port: int = Field(5439, ge=1, le=65535)
 
     # the lake; unset means a folder below market_data_dir
-    lake_url: str | None = None
-    r2_account_id: str | None = None
+    lake_url: LakeUrl | None = None
+    r2_account_id: Name | None = None
     r2_access_key_id: SecretStr | None = Field(
         None, validation_alias=AliasChoices("R2_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID")
     )
     r2_secret_access_key: SecretStr | None = Field(
         None, validation_alias=AliasChoices("R2_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY")
     )
-    r2_bucket_name: str | None = None
-    r2_endpoint: str | None = Field(None, validation_alias=AliasChoices("R2_ENDPOINT", "AWS_ENDPOINT_URL"))
+    r2_bucket_name: Name | None = None
+    r2_endpoint: EndpointUrl | None = Field(None, validation_alias=AliasChoices("R2_ENDPOINT", "AWS_ENDPOINT_URL"))
     r2_region: str = "auto"
 
     # exchanges
     market: Literal["replay", "live"] = "replay"
     recordings: Path | None = None
-    replay_host: str = "127.0.0.1"
+    replay_host: Name = "127.0.0.1"
     replay_port: int = Field(8190, ge=1, le=65535)
     replay_seed: int = 7
     dukascopy_transport: Literal["json", "bi5"] = "json"
-    dukascopy_json_url: str | None = None
-    dukascopy_bi5_url: str | None = None
+    dukascopy_json_url: AddressOrFolder | None = None
+    dukascopy_bi5_url: AddressOrFolder | None = None
     dukascopy_max_in_flight: int = Field(5, ge=1, le=32)
     dukascopy_day_budget_s: float = Field(300.0, gt=0)
     dukascopy_request_timeout_s: float = Field(20.0, gt=0)
     oanda_api_key: SecretStr | None = None
     oanda_account_id: str | None = None
-    oanda_stream_url: str | None = None
-    oanda_rest_url: str | None = None
-    binance_spot_stream_url: str | None = None
-    binance_spot_rest_url: str | None = None
-    binance_usdm_stream_url: str | None = None
-    binance_usdm_rest_url: str | None = None
-    hyperliquid_stream_url: str | None = None
-    hyperliquid_rest_url: str | None = None
-    binance_dumps_url: str | None = None
-    yahoo_url: str | None = None
-    ccxt_url: str | None = None
+    oanda_stream_url: WebAddress | None = None
+    oanda_rest_url: WebAddress | None = None
+    binance_spot_stream_url: StreamAddress | None = None
+    binance_spot_rest_url: WebAddress | None = None
+    binance_usdm_stream_url: StreamAddress | None = None
+    binance_usdm_rest_url: WebAddress | None = None
+    hyperliquid_stream_url: StreamAddress | None = None
+    hyperliquid_rest_url: WebAddress | None = None
+    binance_dumps_url: WebAddress | None = None
+    yahoo_url: WebAddress | None = None
+    ccxt_url: WebAddress | None = None
     replay_speed: float = Field(1.0, gt=0, le=1000)
 
     # the streamer
@@ -139,73 +124,6 @@ class Settings(BaseSettings):
     repair_runs_per_tick: int = Field(4, ge=1, le=100)
     stock_poll_minutes: int = Field(15, ge=0, le=59)
 
-    @field_validator("database_url", "training_database_url")
-    @classmethod
-    def _only_postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            _check_database_url(value.get_secret_value())
-        return value
-
-    @field_validator("training_database")
-    @classmethod
-    def _only_database_names(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", value):
-            raise ValueError(
-                "must be a database's name alone: lower-case letters, digits and _, such as market_training"
-            )
-        return value
-
-    @field_validator("lake_url")
-    @classmethod
-    def _only_lakes(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"s3://[A-Za-z0-9_.-]+(/|$)|file://(localhost)?/+[^/]", value):
-            raise ValueError("must be s3://bucket, s3://bucket/prefix or file:///folder")
-        return value
-
-    @field_validator("r2_bucket_name", "r2_account_id", "replay_host")
-    @classmethod
-    def _only_names(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
-            raise ValueError("must be a name alone: letters, digits, dots and dashes")
-        return value
-
-    @field_validator("r2_endpoint")
-    @classmethod
-    def _only_endpoints(cls, value: str | None) -> str | None:
-        if value is not None and not _is_web_address(value):
-            raise ValueError("must be https://host or http://host:port, and a path if the store has one")
-        return value
-
-    @field_validator(
-        "oanda_rest_url",
-        "oanda_stream_url",
-        "binance_spot_rest_url",
-        "binance_usdm_rest_url",
-        "binance_dumps_url",
-        "hyperliquid_rest_url",
-        "yahoo_url",
-        "ccxt_url",
-    )
-    @classmethod
-    def _only_http(cls, value: str | None) -> str | None:
-        if value is not None and not _is_web_address(value):
-            raise ValueError("must be https://host/path or http://host/path")
-        return value
-
-    @field_validator("binance_spot_stream_url", "binance_usdm_stream_url", "hyperliquid_stream_url")
-    @classmethod
-    def _only_websockets(cls, value: str | None) -> str | None:
-        if value is not None and not (re.match("wss?://", value) and _is_web_address(value.replace("ws", "http", 1))):
-            raise ValueError("must be wss://host/path or ws://host/path")
-        return value
-
-    @field_validator("dukascopy_json_url", "dukascopy_bi5_url")
-    @classmethod
-    def _only_addresses(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith("file:///") and not _is_web_address(value):
-            raise ValueError("must be https://host/path, http://host/path or file:///folder")
-        return value
-
     @property
     def postgres_dir(self) -> Path:
         """Where the embedded Postgres keeps its state file (its data may live elsewhere for an unprivileged user)."""
@@ -215,6 +133,11 @@ class Settings(BaseSettings):
     def dagster_home(self) -> Path:
         """The DAGSTER_HOME that `market-platform up` prepares."""
         return self.market_data_dir / "dagster"
+
+    @property
+    def journal_dir(self) -> Path:
+        """Where the streamer keeps its write-ahead journal."""
+        return self.market_data_dir / "journal"
 
     @property
     def resolved_lake_url(self) -> str:
@@ -241,36 +164,20 @@ class Settings(BaseSettings):
     @property
     def resolved_dukascopy_json_url(self) -> str:
         """Root of Dukascopy's JSON API: the configured one, the real one, or the replay exchange's."""
-        if self.dukascopy_json_url:
-            return self.dukascopy_json_url
-        return (
-            "https://jetta.dukascopy.com/v1" if self.market == "live" else f"http://{self.replay_address}/dukascopy/v1"
-        )
-
-    def live_url(self, name: LiveUrl) -> str:
-        """Root of an exchange's stream or REST side: the configured one, the real one, or the replay exchange's."""
-        configured: str | None = getattr(self, f"{name}_url")
-        if configured:
-            return configured.rstrip("/")
-        real, replayed = _LIVE_URLS[name]
-        if self.market == "live":
-            return real
-        scheme = "ws" if real.startswith("ws") else "http"
-        return f"{scheme}://{self.replay_address}{replayed}"
-
-    @property
-    def journal_dir(self) -> Path:
-        """Where the streamer keeps its write-ahead journal."""
-        return self.market_data_dir / "journal"
+        return self.dukascopy_json_url or self._address_of("dukascopy_json")
 
     @property
     def resolved_dukascopy_bi5_url(self) -> str:
         """Root of Dukascopy's bi5 files: the configured one, the real one, or the replay exchange's."""
-        if self.dukascopy_bi5_url:
-            return self.dukascopy_bi5_url
-        if self.market == "live":
-            return "https://datafeed.dukascopy.com/datafeed"
-        return f"http://{self.replay_address}/dukascopy/datafeed"
+        return self.dukascopy_bi5_url or self._address_of("dukascopy_bi5")
+
+    def live_url(self, name: LiveUrl) -> str:
+        """Root of an exchange's stream or REST side: the configured one, the real one, or the replay exchange's."""
+        configured: str | None = getattr(self, f"{name}_url")
+        return configured.rstrip("/") if configured else self._address_of(name)
+
+    def _address_of(self, name: LiveUrl | DukascopyUrl) -> str:
+        return address_of(name, replayed_at=self.replay_address if self.market == "replay" else None)
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -289,47 +196,6 @@ def load_settings(**overrides: object) -> Settings:
     except (OSError, UnicodeDecodeError, SettingsError) as error:
         told = getattr(error, "strerror", None) or "it is not text in UTF-8"
         raise ConfigError(f".env in {Path.cwd()} can't be read: {told}") from None
-
-
-def _check_database_url(url: str) -> None:
-    """Refuse what Postgres's client would refuse too, but in words that show no part of a password.
-
-    Raises:
-        ValueError: saying how the URL must be written.
-    """
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in _POSTGRES_SCHEMES:
-        raise ValueError("must be a postgresql:// URL")
-    try:
-        parts = urlsplit(url)
-        encoded = rest.count("@") == parts.netloc.count("@") <= 1 and not re.search(r"%(?![0-9A-Fa-f]{2})", rest)
-        _ = parts.port
-    except ValueError:
-        encoded = False
-    if not encoded:
-        raise ValueError(
-            "must be postgresql://user:password@host:5432/name with a number as port; "
-            "write @ : / ? # % in a password as %40 %3A %2F %3F %23 %25"
-        )
-
-
-def _is_web_address(url: str) -> bool:
-    """Whether an HTTP client can use it; the lake's ends the process over one that it can't."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return False
-    name = re.fullmatch(r"[\w.-]+|[0-9a-f:.]+", parts.hostname or "")
-    return (
-        url.isascii()
-        and parts.scheme in ("http", "https")
-        and name is not None
-        and not re.search(r"[\s<>\"{}|\\^`]", url)
-    )
-
-
-_POSTGRES_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
 
 
 def _rule(error: ErrorDetails) -> str:

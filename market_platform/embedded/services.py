@@ -25,7 +25,8 @@ from market_platform.embedded.probes import (
     tcp_open,
 )
 from market_platform.embedded.record import log_folder
-from market_platform.settings import PROJECT_ROOT, LiveUrl, Settings
+from market_platform.settings import PROJECT_ROOT, Settings
+from market_platform.settings_addresses import LiveUrl
 from market_platform.starlistings import load_starlistings
 
 STREAMED = frozenset(name.partition("_")[0] for name in get_args(LiveUrl) if name.endswith("_stream"))

@@ -23,7 +23,8 @@ from market_platform.replay.live.world import World
 from market_platform.replay.middleware import RequestLog
 from market_platform.replay.server import HOST, bind, make_server
 from market_platform.replay.source import ReplaySource
-from market_platform.settings import LiveUrl, Settings
+from market_platform.settings import Settings
+from market_platform.settings_addresses import LiveUrl
 
 STOP_SECONDS = 10
 
