@@ -78,7 +78,8 @@ def verify(
 
         market-platform lake verify dukascopy/EURUSD --from 2024-03-01 --to 2024-03-31
     """
-    from market_platform.lake.survey import check_days, survey
+    from market_platform.lake.day_checks import check_days
+    from market_platform.lake.survey import survey
     from market_platform.pipeline.manifests import compare_manifests
 
     wanted = _wanted(pair, first, last)

@@ -6,16 +6,18 @@ milliseconds since the epoch, UTC. Nothing here is ever a float.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from market_platform.domain.column_hash import hash_columns
 from market_platform.domain.errors import BadPayloadError
 
 Ints = npt.NDArray[np.int64]
+HASH_FORM = "ticks/1"
+"""What is hashed of ticks: the columns in their canonical order at their own scales."""
 MAX_UNITS = 2**52
 """Prices and volumes stay below this many units, so that doubles hold each exactly."""
 MAX_SUM = 2**57
@@ -102,19 +104,9 @@ class Ticks:
                 raise BadPayloadError(f"{what}: {name} volume {column[at]} at {self.time[at]} ms is below zero")
 
     def content_hash(self) -> str:
-        """SHA-256, hex, of the exact content; the same ticks, the same hash, whatever they were decoded from.
-
-        Hashed are a line with both scales and the length, and for each column a line with its least value and a width,
-        then its differences from that value as little-endian unsigned integers of that many bytes: 2, 4 or 8, the fewest
-        that hold all of them (half the time of hashing 64-bit integers).
-        """
-        digest = hashlib.sha256(f"ticks/1 {self.price_scale} {self.volume_scale} {len(self)}\n".encode())
-        if len(self):
-            for column in self.columns:
-                least, differences = narrowed(column)
-                digest.update(f"{least} {differences.itemsize}\n".encode())
-                digest.update(differences.data)
-        return digest.hexdigest()
+        """SHA-256, hex, of the exact content; the same ticks, the same hash, whatever they were decoded from (column_hash.py)."""
+        scales = self.price_scale, self.volume_scale
+        return hash_columns(HASH_FORM, scales, len(self), ([column] for column in self.columns))
 
     def with_columns(self, columns: Iterable[Ints]) -> Ticks:
         """Other columns, in the canonical order, at the same scales."""
@@ -139,15 +131,6 @@ def concat_ticks(parts: Sequence[Ticks]) -> Ticks:
     return scaled[0].with_columns(
         np.concatenate(column) for column in zip(*(part.columns for part in scaled), strict=True)
     )
-
-
-def narrowed(column: Ints) -> tuple[int, npt.NDArray[np.unsignedinteger]]:
-    """A column's least value, and its differences from it in the narrowest of three widths."""
-    least = int(column.min())
-    span = int(column.max()) - least
-    differences = np.empty(len(column), "<u2" if span < 1 << 16 else "<u4" if span < 1 << 32 else "<u8")
-    np.subtract(column, least, out=differences, casting="unsafe")
-    return least, differences
 
 
 def _repeats(columns: Sequence[Ints]) -> npt.NDArray[np.intp]:

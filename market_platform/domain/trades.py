@@ -9,18 +9,20 @@ What doesn't fit is refused, never cut or wrapped.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import DecimalException
 
 import numpy as np
 
+from market_platform.domain.column_hash import hash_columns
 from market_platform.domain.errors import BadPayloadError
 from market_platform.domain.events import Trade
-from market_platform.domain.ticks import Ints, narrowed
+from market_platform.domain.ticks import Ints
 from market_platform.domain.units import MAX_TIME_MS, exact_units, finer_units, least_scale
 
+HASH_FORM = "trades/1"
+"""What is hashed of trades: the columns in their canonical order, at the smallest scales that hold every digit."""
 MAX_UNITS = 2**62
 """Ids and units stay below this."""
 SELL, BUY = 0, 1
@@ -132,17 +134,10 @@ class Trades:
         return self.with_columns(column[order] for column in unique), len(again)
 
     def content_hash(self) -> str:
-        """SHA-256, hex, of the exact content: the same trades in the same order, the same hash, at whatever scales.
-
-        Hashed as `Ticks.content_hash` does: a line with scales and length, then each column in its narrowest form.
-        """
+        """SHA-256, hex, of the exact content: the same trades in the same order, the same hash, at whatever scales."""
         least = self.canonical()
-        digest = hashlib.sha256(f"trades/1 {least.price_scale} {least.quantity_scale} {len(least)}\n".encode())
-        for column in least.columns if len(least) else ():
-            lowest, differences = narrowed(column)
-            digest.update(f"{lowest} {differences.itemsize}\n".encode())
-            digest.update(differences.data)
-        return digest.hexdigest()
+        scales = least.price_scale, least.quantity_scale
+        return hash_columns(HASH_FORM, scales, len(least), ([column] for column in least.columns))
 
 
 def concat_trades(parts: Sequence[Trades]) -> Trades:

@@ -16,10 +16,10 @@ keeps it true even when an exchange goes back to rows it had sent before.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
 import structlog
 
@@ -27,7 +27,7 @@ from market_platform.domain.clock import Clock, day_start_ms, utc_now
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import BadPayloadError, CorruptObjectError
 from market_platform.domain.intervals import DAY_MS
-from market_platform.domain.ticks import Ints
+from market_platform.lake.row_file import R, RowFile
 from market_platform.lake.store import Lake, ObjectInfo
 
 log = structlog.get_logger(__name__)
@@ -36,26 +36,6 @@ _KEY = re.compile(
     r"(?P<root>[^/]+)/(?P<symbol>[^/]+)/(?P<year>\d{4})/(?P<month>\d{2})/(?P<day>\d{2})/"
     r"(?P<exchange>[^/]+?)-(?P<hash>[0-9a-f]{16})(?:-(?P<condition>[a-z]+))?\.parquet"
 )
-
-
-class Rows(Protocol):
-    """What a day file holds: columns of equal length, `time` among them."""
-
-    @property
-    def time(self) -> Ints:
-        """Milliseconds since the epoch."""
-        ...
-
-    def __len__(self) -> int:
-        """How many rows."""
-        ...
-
-    def content_hash(self) -> str:
-        """SHA-256, hex, of the exact content."""
-        ...
-
-
-R = TypeVar("R", bound=Rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +63,15 @@ class DayKey:
 
 @dataclass(frozen=True, slots=True)
 class DayFiles(Generic[R]):
-    """The day files of one kind of rows. `root` is the lake's folder and the noun in messages.
+    """The day files of one kind of rows. `root` is the lake's folder, the manifests' kind and the noun in messages.
 
-    `encode` makes bytes of rows, a description and their content hash; `decode` and `describe` read bytes, named in messages
-    by the second argument.
+    `disorder` says in words what is wrong with the order of a day's rows, or which come twice; it is given the day in
+    pieces, which it may go through again.
     """
 
     root: str
-    encode: Callable[[R, Mapping[str, str], str], bytes]
-    decode: Callable[[bytes, str], R]
-    describe: Callable[[bytes, str], Mapping[str, str]]
+    file: RowFile[R]
+    disorder: Callable[[Iterable[R]], str | None]
 
     def folder(self, symbol: str, day: date) -> str:
         """Where a symbol's day lives, without a slash at the end."""
@@ -131,7 +110,7 @@ class DayFiles(Generic[R]):
         condition = Condition(description.get("condition", Condition.AVAILABLE))
         content_hash = rows.content_hash()
         named = {"exchange": exchange, "symbol": symbol, "day": day.isoformat(), "condition": condition.value}
-        data = self.encode(rows, {**description, **named}, content_hash)
+        data = self.file.encode(rows, {**description, **named}, content_hash)
         key = self.key(exchange, symbol, day, content_hash, condition)
         size = len(data)
         if not lake.put_new(key, data):
@@ -151,16 +130,18 @@ class DayFiles(Generic[R]):
 
     def verified(self, data: bytes, what: str, expect_hash: str | None) -> R:
         """The rows of a file's bytes after comparing their hash; see `read`."""
-        expected = expect_hash or self.describe(data, what).get("content_hash", "")
-        rows = self.decode(data, what)
+        expected = expect_hash or self.file.describe(data, what).get("content_hash", "")
+        rows = self.file.decode(data, what)
         found = rows.content_hash()
         if found != expected:
-            who = "its manifest" if expect_hash else "its own description"
-            raise CorruptObjectError(
-                f"{what} holds {self.root} with the hash {found[:16]}…, {who} says {expected[:16]}…; "
-                "materialise the day again"
-            )
+            raise self.mismatch(what, found, expected, "its manifest" if expect_hash else "its own description")
         return rows
+
+    def mismatch(self, what: str, found: str, expected: str, who: str) -> CorruptObjectError:
+        """The error for a file that holds other rows than `who` says, by their hashes."""
+        return CorruptObjectError(
+            f"{what} holds {self.root} with the hash {found[:16]}…, {who} says {expected[:16]}…; materialise the day again"
+        )
 
     def files(self, lake: Lake, exchange: str, symbol: str, day: date) -> list[ObjectInfo]:
         """The files of an exchange's day, the newest (the current one) last."""

@@ -24,9 +24,9 @@ from market_platform.domain.errors import BadPayloadError, CorruptObjectError
 from market_platform.domain.intervals import DAY_MS
 from market_platform.domain.ticks import MAX_UNITS, Ints, Ticks
 from market_platform.lake.store import Lake
-from market_platform.lake.tick_days import ROOT, day_folder
+from market_platform.lake.tick_days import TICK_DAYS
 
-_PART = re.compile(rf"{ROOT}/(?P<symbol>[^/]+)/(?P<day>\d{{4}}/\d{{2}}/\d{{2}})/part-[^/]*\.json")
+_PART = re.compile(rf"{TICK_DAYS.root}/(?P<symbol>[^/]+)/(?P<day>\d{{4}}/\d{{2}}/\d{{2}})/part-[^/]*\.json")
 _NAMES = (
     ("timestamp", "time", "t"),
     ("bid", "bidPrice"),
@@ -56,12 +56,12 @@ def is_legacy_part(key: str) -> bool:
 
 def legacy_parts(lake: Lake, symbol: str, day: date) -> list[str]:
     """Keys of a day's old parts, sorted."""
-    return [info.key for info in lake.list(day_folder(symbol, day)) if is_legacy_part(info.key)]
+    return [info.key for info in lake.list(TICK_DAYS.folder(symbol, day)) if is_legacy_part(info.key)]
 
 
 def legacy_days(lake: Lake, symbol: str) -> list[date]:
     """Days of a symbol that have old parts, sorted."""
-    found = {match["day"] for info in lake.list(f"{ROOT}/{symbol}") if (match := _PART.fullmatch(info.key))}
+    found = {match["day"] for info in lake.list(f"{TICK_DAYS.root}/{symbol}") if (match := _PART.fullmatch(info.key))}
     return sorted(datetime.strptime(day, "%Y/%m/%d").replace(tzinfo=UTC).date() for day in found)
 
 

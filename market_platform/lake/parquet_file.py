@@ -30,17 +30,19 @@ _SEAL_BYTES = len(_SEAL) + 4
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a kind of file looks like: its name in messages, its `format`, its columns, and which are delta encoded.
+    """What a kind of file looks like: its name in messages, its `format` and version, its columns, and which are delta encoded.
 
-    The other columns have dictionaries. `scales` are the metadata that must be numbers.
+    The other columns have dictionaries. `scales` are the metadata that must be numbers, `units` those of the columns in words.
     """
 
     noun: str
     format: str
+    version: str
     columns: tuple[str, ...]
     types: tuple[Any, ...]
     delta: frozenset[str]
     scales: tuple[str, ...]
+    units: Mapping[str, str]
 
 
 def encode_columns(layout: Layout, values: Sequence[Ints], metadata: Mapping[str, str]) -> bytes:
@@ -66,7 +68,7 @@ def encode_columns(layout: Layout, values: Sequence[Ints], metadata: Mapping[str
     return _sealed(memoryview(sink.getvalue()))
 
 
-def decode_columns(layout: Layout, version: str, data: bytes, what: str) -> tuple[list[Ints], dict[str, str]]:
+def decode_columns(layout: Layout, data: bytes, what: str) -> tuple[list[Ints], dict[str, str]]:
     """All columns of a file's bytes, read-only, and its metadata. `what` names the file in messages.
 
     Raises:
@@ -75,13 +77,13 @@ def decode_columns(layout: Layout, version: str, data: bytes, what: str) -> tupl
     check_seal(layout, data, what)
     try:
         file = open_parquet(pa.BufferReader(data))
-        metadata = read_metadata(layout, version, file.metadata, what)
+        metadata = read_metadata(layout, file.metadata, what)
         return table_columns(layout, file.read(use_threads=False), what), metadata
     except (pa.ArrowException, OSError) as error:
         raise damaged(what, error) from error
 
 
-def decode_metadata(layout: Layout, version: str, data: bytes, what: str) -> dict[str, str]:
+def decode_metadata(layout: Layout, data: bytes, what: str) -> dict[str, str]:
     """What a file's bytes say of themselves; the last part of the file, with its footer and seal, is enough.
 
     Raises:
@@ -89,7 +91,7 @@ def decode_metadata(layout: Layout, version: str, data: bytes, what: str) -> dic
     """
     check_seal(layout, data, what)
     try:
-        return read_metadata(layout, version, pq.read_metadata(pa.BufferReader(data)), what)
+        return read_metadata(layout, pq.read_metadata(pa.BufferReader(data)), what)
     except (pa.ArrowException, OSError) as error:
         raise damaged(what, error) from error
 
@@ -126,7 +128,7 @@ def check_seal(layout: Layout, data: bytes, what: str) -> None:
         raise damaged(what, "its footer does not match its checksum")
 
 
-def read_metadata(layout: Layout, version: str, metadata: pq.FileMetaData, what: str) -> dict[str, str]:
+def read_metadata(layout: Layout, metadata: pq.FileMetaData, what: str) -> dict[str, str]:
     """The description in a sealed file's metadata.
 
     Raises:
@@ -136,14 +138,24 @@ def read_metadata(layout: Layout, version: str, metadata: pq.FileMetaData, what:
     description = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in raw.items()}
     if description.get("format") != layout.format:
         raise CorruptObjectError(f"{what} is a Parquet file, but not one of this platform's {layout.noun} files")
-    if description.get("schema_version") != version:
+    if description.get("schema_version") != layout.version:
         theirs = description.get("schema_version")
         raise CorruptObjectError(
-            f"{what} has schema version {theirs}, this program reads {version}: update the program"
+            f"{what} has schema version {theirs}, this program reads {layout.version}: update the program"
         )
     if not all(description.get(name, "").isdecimal() for name in layout.scales):
         raise CorruptObjectError(f"{what} does not say its {' and '.join(layout.scales).replace('_', ' ')}")
     return description
+
+
+def check_columns(layout: Layout, schema: pa.Schema, what: str) -> None:
+    """Prove that a file's columns are the layout's.
+
+    Raises:
+        CorruptObjectError: they are others.
+    """
+    if tuple(schema.names) != layout.columns or tuple(schema.types) != layout.types:
+        raise CorruptObjectError(f"{what} has the columns {schema.to_string()!r}, not those of a {layout.noun} file")
 
 
 def table_columns(layout: Layout, table: pa.Table, what: str) -> list[Ints]:
@@ -152,11 +164,26 @@ def table_columns(layout: Layout, table: pa.Table, what: str) -> list[Ints]:
     Raises:
         CorruptObjectError: it has other columns.
     """
-    if tuple(table.column_names) != layout.columns or tuple(table.schema.types) != layout.types:
-        raise CorruptObjectError(
-            f"{what} has the columns {table.schema.to_string()!r}, not those of a {layout.noun} file"
-        )
-    return [_ints(table.column(index), what) for index in range(len(layout.columns))]
+    check_columns(layout, table.schema, what)
+    return [column_values(column, what) for column in table.columns]
+
+
+def column_values(column: pa.ChunkedArray, what: str) -> Ints:
+    """A column of 64-bit integers as numpy has it, without copying one that is in one piece.
+
+    Raises:
+        CorruptObjectError: it has NULLs.
+    """
+    if column.null_count:
+        raise CorruptObjectError(f"{what} has NULLs")
+    pieces = [
+        np.frombuffer(chunk.buffers()[1], np.int64, len(chunk), chunk.offset * 8)
+        for chunk in column.chunks
+        if len(chunk)
+    ]
+    if not pieces:
+        return np.empty(0, np.int64)
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
 def damaged(what: str, reason: object) -> CorruptObjectError:
@@ -177,16 +204,3 @@ def _seal(footer: memoryview) -> bytes:
 def _array(column: Ints, type_: Any) -> pa.Array:
     """An Arrow array on the column's own memory. `pa.array` would import pandas, which takes a second."""
     return pa.Array.from_buffers(type_, len(column), [None, pa.py_buffer(np.ascontiguousarray(column, np.int64))])
-
-
-def _ints(column: pa.ChunkedArray, what: str) -> Ints:
-    if column.null_count:
-        raise CorruptObjectError(f"{what} has NULLs")
-    pieces = [
-        np.frombuffer(chunk.buffers()[1], np.int64, len(chunk), chunk.offset * 8)
-        for chunk in column.chunks
-        if len(chunk)
-    ]
-    if not pieces:
-        return np.empty(0, np.int64)
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

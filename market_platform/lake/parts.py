@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
 
 import numpy as np
 import structlog
@@ -23,16 +22,17 @@ from market_platform.domain.errors import CorruptObjectError
 from market_platform.domain.intervals import DAY_MS
 from market_platform.domain.ticks import Ticks
 from market_platform.domain.trades import Trades
-from market_platform.lake.day_files import DayFiles, Rows
+from market_platform.lake.day_files import DayFiles
+from market_platform.lake.row_file import R, Rows
 from market_platform.lake.store import Lake
 from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.lake.trade_days import TRADE_DAYS
 
 log = structlog.get_logger(__name__)
 
-R = TypeVar("R", bound=Rows)
 _KEY = re.compile(
-    r"(?P<folder>[^/]+/[^/]+/\d{4}/\d{2}/\d{2})/parts/(?P<exchange>[^/]+?)-(?P<first>\d+)-(?P<last>\d+)-[0-9a-f]{16}\.parquet"
+    r"(?P<root>[^/]+)/(?P<symbol>[^/]+)/(?P<day>\d{4}/\d{2}/\d{2})/parts/"
+    r"(?P<exchange>[^/]+?)-\d+-\d+-(?P<hash>[0-9a-f]{16})\.parquet"
 )
 
 
@@ -46,6 +46,16 @@ class PartFile:
     bytes: int
     first_ms: int
     last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartKey:
+    """What a part's key says."""
+
+    exchange: str
+    symbol: str
+    day: date
+    hash_prefix: str
 
 
 def write_trade_parts(
@@ -88,9 +98,16 @@ def write_tick_parts(
     ]
 
 
-def is_part(key: str) -> bool:
-    """Whether a key is that of a part."""
-    return _KEY.fullmatch(key) is not None
+def parse_part(days: DayFiles[R], key: str) -> PartKey | None:
+    """What a key says, or None when it is not that of a part of this kind."""
+    found = _KEY.fullmatch(key)
+    if found is None or found["root"] != days.root:
+        return None
+    try:
+        day = date(*map(int, found["day"].split("/")))
+    except ValueError:
+        return None
+    return PartKey(found["exchange"], found["symbol"], day, found["hash"])
 
 
 def list_parts(days: DayFiles[R], lake: Lake, exchange: str, symbol: str, day: date) -> list[str]:
@@ -99,8 +116,8 @@ def list_parts(days: DayFiles[R], lake: Lake, exchange: str, symbol: str, day: d
     Raises:
         LakeError: the lake does not answer.
     """
-    parsed = ((info.key, _KEY.fullmatch(info.key)) for info in lake.list(f"{days.folder(symbol, day)}/parts"))
-    return [key for key, found in parsed if found is not None and found["exchange"] == exchange]
+    parsed = ((info.key, parse_part(days, info.key)) for info in lake.list(f"{days.folder(symbol, day)}/parts"))
+    return [key for key, found in parsed if found is not None and found.exchange == exchange]
 
 
 def _write(
@@ -116,7 +133,7 @@ def _write(
     content_hash = rows.content_hash()
     key = f"{days.folder(symbol, day)}/parts/{exchange}-{span[0]}-{span[1]}-{content_hash[:16]}.parquet"
     full = {**description, "exchange": exchange, "symbol": symbol, "day": day.isoformat()}
-    data = days.encode(rows, full, content_hash)
+    data = days.file.encode(rows, full, content_hash)
     if not lake.put_new(key, data):
         try:
             days.read(lake, key, content_hash)

@@ -1,29 +1,27 @@
 """What the lake holds, by its files' own descriptions: the ground for statistics, verification and rebuilt manifests.
 
 A survey lists the lake and reads each day file's footer, one ranged request a file, several at a time. What it can't
-account for it names: objects that are not day files, and day files that can't be read.
+account for it names: objects that are neither day files nor parts, and day files that can't be read.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from market_platform.domain.clock import day_start_ms
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import CorruptObjectError
-from market_platform.domain.intervals import DAY_MS
+from market_platform.lake.day_files import DayKey
+from market_platform.lake.kinds import KINDS
 from market_platform.lake.legacy import is_legacy_part
-from market_platform.lake.parts import is_part
+from market_platform.lake.parts import PartKey, parse_part
 from market_platform.lake.store import Lake, ObjectInfo
-from market_platform.lake.tick_days import ROOT, DayKey, parse_day_key, read_tick_day
-from market_platform.lake.tick_file import read_description
 from market_platform.lake.tick_scan import read_footer
 
 REQUESTS_IN_FLIGHT = 8
@@ -33,12 +31,13 @@ _PREFERRED = (Condition.AVAILABLE, Condition.DEGRADED, Condition.PENDING, Condit
 
 @dataclass(frozen=True, slots=True)
 class SurveyedDay:
-    """A day file as it describes itself; `bytes` and `last_modified` are the object's. Times in ms, UTC.
+    """A day file as it describes itself; `kind` is one of `KINDS`; `bytes` and `last_modified` are the object's. Times in ms, UTC.
 
     `raw_inputs`, `run_id` and `code_version` are those of the run that wrote the file, as far as it told.
     """
 
     object_key: str
+    kind: str
     exchange: str
     symbol: str
     day: date
@@ -55,8 +54,21 @@ class SurveyedDay:
 
 
 @dataclass(frozen=True, slots=True)
+class SurveyedPart:
+    """A part of a streamed day, by its name: it waits for the day's compaction. Its footer is not read."""
+
+    object_key: str
+    kind: str
+    exchange: str
+    symbol: str
+    day: date
+    hash_prefix: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignObject:
-    """An object below `ticks/` that a survey can't use, and why."""
+    """An object below a kind's folder that a survey can't use, and why."""
 
     object_key: str
     bytes: int
@@ -65,15 +77,16 @@ class ForeignObject:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """`current` has one file an exchange, symbol and day, sorted; `superseded` are the days' older ones.
+    """`current` has one file a kind, exchange, symbol and day, sorted; `superseded` are the days' older ones.
 
-    `legacy` counts JSON parts of the old layout by symbol.
+    `legacy` counts JSON parts of the old layout by symbol; `parts` are those of days that are still streamed, sorted by key.
     """
 
     current: tuple[SurveyedDay, ...]
     superseded: tuple[SurveyedDay, ...]
     foreign: tuple[ForeignObject, ...]
     legacy: Mapping[str, int]
+    parts: tuple[SurveyedPart, ...] = ()
 
 
 def survey(
@@ -89,43 +102,55 @@ def survey(
     Raises:
         LakeUnavailableError: the lake does not answer.
     """
-    wanted: list[tuple[ObjectInfo, DayKey]] = []
-    foreign: list[ForeignObject] = []
-    legacy: dict[str, int] = defaultdict(int)
-    for info in lake.list(f"{ROOT}/{symbol}" if symbol else ROOT):
-        key = parse_day_key(info.key)
-        if key is None:
-            if is_legacy_part(info.key):
-                legacy[info.key.split("/")[1]] += 1
-            elif not is_part(info.key):  # parts wait for their compaction
-                foreign.append(ForeignObject(info.key, info.size, "its name is not a day file's"))
-        elif (exchange or key.exchange) == key.exchange and (first or key.day) <= key.day <= (last or key.day):
-            wanted.append((info, key))
+    listing = _Listing(exchange, first, last)
+    for kind in KINDS:
+        for info in lake.list(f"{kind}/{symbol}" if symbol else kind):
+            listing.add(kind, info)
     with ThreadPoolExecutor(REQUESTS_IN_FLIGHT, thread_name_prefix="lake-survey") as pool:
-        described = list(pool.map(lambda each: _describe(lake, *each), wanted))
-    foreign += [each for each in described if isinstance(each, ForeignObject)]
-    by_day: dict[tuple[str, str, date], list[SurveyedDay]] = defaultdict(list)
+        described = list(pool.map(lambda each: _describe(lake, *each), listing.files))
+    unreadable = [each for each in described if isinstance(each, ForeignObject)]
+    foreign = sorted([*listing.foreign, *unreadable], key=lambda each: each.object_key)
+    by_day: dict[tuple[str, str, str, date], list[SurveyedDay]] = defaultdict(list)
     for each in described:
         if isinstance(each, SurveyedDay):
-            by_day[each.exchange, each.symbol, each.day].append(each)
+            by_day[each.exchange, each.symbol, each.kind, each.day].append(each)
     current, superseded = [], []
     for _, files in sorted(by_day.items(), key=lambda item: item[0]):
         *older, newest = sorted(files, key=_age)
         current.append(newest)
         superseded += older
-    return Survey(
-        tuple(current), tuple(superseded), tuple(sorted(foreign, key=lambda each: each.object_key)), dict(legacy)
-    )
+    return Survey(tuple(current), tuple(superseded), tuple(foreign), dict(listing.legacy), tuple(listing.parts))
 
 
-def check_days(lake: Lake, files: Iterable[SurveyedDay]) -> Iterator[tuple[SurveyedDay, str | None]]:
-    """Read each file whole and compare its ticks with its description; the problem in words, or None.
+@dataclass(slots=True)
+class _Listing:
+    """Objects below the kinds' folders by what their names say, of an exchange and days where these are given."""
 
-    Raises:
-        LakeUnavailableError: the lake does not answer.
-    """
-    with ThreadPoolExecutor(REQUESTS_IN_FLIGHT, thread_name_prefix="lake-check") as pool:
-        yield from pool.map(lambda file: (file, _problem(lake, file)), files)
+    exchange: str | None
+    first: date | None
+    last: date | None
+    files: list[tuple[str, ObjectInfo, DayKey]] = field(default_factory=list)
+    parts: list[SurveyedPart] = field(default_factory=list)
+    foreign: list[ForeignObject] = field(default_factory=list)
+    legacy: Counter[str] = field(default_factory=Counter)
+
+    def add(self, kind: str, info: ObjectInfo) -> None:
+        days = KINDS[kind]
+        if (key := days.parse(info.key)) is not None:
+            if self._is_wanted(key):
+                self.files.append((kind, info, key))
+        elif (part := parse_part(days, info.key)) is not None:
+            if self._is_wanted(part):
+                named = part.exchange, part.symbol, part.day, part.hash_prefix
+                self.parts.append(SurveyedPart(info.key, kind, *named, info.size))
+        elif is_legacy_part(info.key):
+            self.legacy[info.key.split("/")[1]] += 1
+        else:
+            self.foreign.append(ForeignObject(info.key, info.size, "its name is not a day file's"))
+
+    def _is_wanted(self, key: DayKey | PartKey) -> bool:
+        of_exchange = (self.exchange or key.exchange) == key.exchange
+        return of_exchange and (self.first or key.day) <= key.day <= (self.last or key.day)
 
 
 def _age(file: SurveyedDay) -> tuple[datetime, int, int, str]:
@@ -133,29 +158,16 @@ def _age(file: SurveyedDay) -> tuple[datetime, int, int, str]:
     return file.last_modified, -_PREFERRED.index(file.condition), file.rows, file.object_key
 
 
-def _problem(lake: Lake, file: SurveyedDay) -> str | None:
-    try:
-        ticks = read_tick_day(lake, file.object_key, expect_hash=file.content_hash)
-    except CorruptObjectError as error:
-        return str(error)
-    start = day_start_ms(file.day)
-    if (len(ticks), int(ticks.time[0]), int(ticks.time[-1])) != (file.rows, file.first_ms, file.last_ms):
-        return f"lake object {file.object_key} describes another number or span of ticks than it holds"
-    if (ticks.time[1:] < ticks.time[:-1]).any() or file.first_ms < start or file.last_ms >= start + DAY_MS:
-        return f"lake object {file.object_key} holds ticks that are not sorted or not of its day"
-    return None
-
-
-def _describe(lake: Lake, info: ObjectInfo, key: DayKey) -> SurveyedDay | ForeignObject:
+def _describe(lake: Lake, kind: str, info: ObjectInfo, key: DayKey) -> SurveyedDay | ForeignObject:
     try:
         tail, size = read_footer(lake, info.key)
-        description = read_description(tail, f"lake object {info.key}")
-        return _surveyed(info, key, size, description)
+        description = KINDS[kind].file.describe(tail, f"lake object {info.key}")
+        return _surveyed(kind, info, key, size, description)
     except CorruptObjectError as error:
         return ForeignObject(info.key, info.size, str(error))
 
 
-def _surveyed(info: ObjectInfo, key: DayKey, size: int, description: Mapping[str, str]) -> SurveyedDay:
+def _surveyed(kind: str, info: ObjectInfo, key: DayKey, size: int, description: Mapping[str, str]) -> SurveyedDay:
     """Check a description against the key it was found under."""
     stated = (
         description.get("exchange"),
@@ -181,6 +193,7 @@ def _surveyed(info: ObjectInfo, key: DayKey, size: int, description: Mapping[str
         raise CorruptObjectError(f"lake object {info.key} has a description that can't be read: {error!r}") from None
     return SurveyedDay(
         object_key=info.key,
+        kind=kind,
         exchange=key.exchange,
         symbol=key.symbol,
         day=key.day,

@@ -22,7 +22,7 @@ from market_platform.domain.intervals import Alignment, Interval
 from market_platform.domain.ticks import Ints, Ticks
 from market_platform.lake.parquet_file import check_seal, damaged, footer_length, open_parquet, read_metadata
 from market_platform.lake.store import Lake
-from market_platform.lake.tick_file import LAYOUT, SCHEMA_VERSION, table_to_ticks
+from market_platform.lake.tick_file import LAYOUT, TICK_FILE
 
 T = TypeVar("T")
 TAIL_BYTES = 65_536
@@ -53,8 +53,8 @@ def read_ticks(lake: Lake, object_key: str, start_ms: int | None = None, end_ms:
             if first < size - len(tail):
                 pieces.pieces.append((first, lake.get_range(object_key, first, last - first)))
         file = open_parquet(pa.PythonFile(pieces, mode="r"), metadata)
-        ticks = table_to_ticks(
-            file.read_row_groups(groups, use_threads=False), read_metadata(LAYOUT, SCHEMA_VERSION, metadata, what), what
+        ticks = TICK_FILE.from_table(
+            file.read_row_groups(groups, use_threads=False), read_metadata(LAYOUT, metadata, what), what
         )
     except (pa.ArrowException, OSError) as error:
         raise damaged(what, error) from error
@@ -88,14 +88,14 @@ def scan_ticks(
     check_seal(LAYOUT, data, what)
     try:
         metadata = pq.read_metadata(pa.BufferReader(data))
-        description = read_metadata(LAYOUT, SCHEMA_VERSION, metadata, what)
+        description = read_metadata(LAYOUT, metadata, what)
 
         mine = threading.local()  # an open file is not for two threads, and opening one for each row group costs
 
         def work(group: int) -> T:
             if not hasattr(mine, "file"):
                 mine.file = open_parquet(pa.BufferReader(data), metadata)
-            return function(table_to_ticks(mine.file.read_row_group(group, use_threads=False), description, what))
+            return function(TICK_FILE.from_table(mine.file.read_row_group(group, use_threads=False), description, what))
 
         groups = range(metadata.num_row_groups)
         workers = min(threads or available_processors(), len(groups))
@@ -115,7 +115,7 @@ def scan_candles(
     *,
     threads: int | None = None,
 ) -> CandleUnits:
-    """Candles of a whole tick file, equal to `candle_units(decode_ticks(data), …)`, without holding all its ticks.
+    """Candles of a whole tick file, equal to `candle_units(TICK_FILE.decode(data, …), …)`, without holding all its ticks.
 
     Raises:
         CorruptObjectError: the bytes are damaged or no tick file.

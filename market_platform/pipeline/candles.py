@@ -23,7 +23,7 @@ from market_platform.domain.pairs import TradingPair
 from market_platform.domain.quality import ohlc_errors, uncovered_hours
 from market_platform.domain.ranks import CandleRank
 from market_platform.domain.ticks import Ticks
-from market_platform.lake.tick_days import read_tick_day
+from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.pipeline.platform import Platform, Provenance, failure_summary, starlisting_ids
 from market_platform.pipeline.reports import CandleDayReport
 from market_platform.warehouse.candles import CandleDay, CandleWrite, write_candle_days
@@ -111,7 +111,7 @@ def _build(
             f"{pair.name} {day}: its ticks are not in the lake; materialise {pair.name}/ticks for the day first"
         )
     ticks = (
-        read_tick_day(platform.lake, manifest.object_key, expect_hash=manifest.content_hash)
+        TICK_DAYS.read(platform.lake, manifest.object_key, expect_hash=manifest.content_hash)
         if manifest.object_key
         else Ticks.empty()
     )

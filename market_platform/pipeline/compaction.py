@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Generic, TypeVar
+from typing import Generic
 
 from market_platform.domain.clock import day_start_ms, from_ms, to_ms
 from market_platform.domain.conditions import Condition
@@ -19,8 +19,9 @@ from market_platform.domain.intervals import DAY_MS
 from market_platform.domain.quotes import concat_quote_ticks
 from market_platform.domain.ticks import Ticks
 from market_platform.domain.trades import Trades, concat_trades
-from market_platform.lake.day_files import DayFile, DayFiles, Rows
+from market_platform.lake.day_files import DayFile, DayFiles
 from market_platform.lake.parts import list_parts
+from market_platform.lake.row_file import R
 from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.lake.trade_days import TRADE_DAYS
 from market_platform.pipeline.platform import Platform, Provenance
@@ -35,8 +36,6 @@ SETTLE_MS = 600_000
 """How long after its end parts of a day may still be on their way, when all is well."""
 _STREAMED_BEFORE = 7
 """Days back in which a pair must have had ticks, for its stream not to have begun within the day (markets close)."""
-
-R = TypeVar("R", bound=Rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import DayFailedError, LakeUnavailableError, MarketPlatformError
 from market_platform.lake.legacy import legacy_days, read_legacy_day
 from market_platform.lake.store import Lake
-from market_platform.lake.tick_days import write_tick_day
+from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.pipeline.platform import Provenance, failure_summary
 from market_platform.warehouse.engine import Warehouse
 from market_platform.warehouse.lake_days import LakeDay, commit_lake_day, load_lake_days, lock_lake_day
@@ -94,7 +94,7 @@ def _import(
         "code_version": provenance.code_version,
         "run_id": provenance.run_id,
     }
-    file = write_tick_day(lake, exchange, symbol, day, found.ticks, description)
+    file = TICK_DAYS.write(lake, exchange, symbol, day, found.ticks, description)
     row = LakeDay(
         trading_pair_id=pair_id,
         day=day,

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from market_platform.domain.errors import BadRequestError, CorruptObjectError
 from market_platform.domain.ticks import Ticks
 from market_platform.lake.legacy import read_part
-from market_platform.lake.tick_file import LAYOUT, decode_ticks
+from market_platform.lake.tick_file import LAYOUT, TICK_FILE
+from market_platform.warehouse.bulk_loads import CopyPiece
 
 FIELDS = ("time", "bid", "ask", "bid_volume", "ask_volume")
 _ALIASES = {
@@ -53,8 +54,8 @@ def first_line(path: Path) -> int:
     return 2 if path.name.endswith((".csv", ".csv.gz")) else 1
 
 
-def read_tick_file(path: Path, pair_id: int, *, accept_floats: bool) -> Iterator[bytes]:
-    """The file's rows as CSV for COPY, `pair_id` first, in the file's order and in pieces.
+def read_tick_file(path: Path, pair_id: int, *, accept_floats: bool) -> Iterator[CopyPiece]:
+    """The file's rows for COPY, `pair_id` first, in the file's order and in pieces.
 
     `accept_floats` takes a floating-point column of a Parquet file as the shortest decimals that stand for the same floats.
 
@@ -123,7 +124,7 @@ def _parquet_frames(path: Path, *, accept_floats: bool) -> Iterator[pl.DataFrame
         raise CorruptObjectError(f"{path}: not a readable Parquet file: {error}") from None
     with file:
         if (file.metadata.metadata or {}).get(b"format") == LAYOUT.format.encode():
-            yield _of_ticks(decode_ticks(path.read_bytes(), str(path)))
+            yield _of_ticks(TICK_FILE.decode(path.read_bytes(), str(path)))
             return
         for batch in file.iter_batches(batch_size=_BATCH_ROWS):
             yield _as_text(cast("pl.DataFrame", pl.from_arrow(batch)), path, accept_floats=accept_floats)
@@ -164,8 +165,8 @@ def _as_text(frame: pl.DataFrame, path: Path, *, accept_floats: bool) -> pl.Data
     return pl.DataFrame(made)
 
 
-def _checked(frame: pl.DataFrame, path: Path, line: int, pair_id: int) -> bytes:
-    """The rows as CSV, after every value was compared with what it must look like."""
+def _checked(frame: pl.DataFrame, path: Path, line: int, pair_id: int) -> CopyPiece:
+    """The rows, after every value was compared with what it must look like."""
     columns = _columns(frame, path)
     for name, kind in zip(FIELDS, ("time", "price", "price", "volume", "volume"), strict=True):
         column = _without_exponents(columns[name])
@@ -182,7 +183,17 @@ def _checked(frame: pl.DataFrame, path: Path, line: int, pair_id: int) -> bytes:
             raise CorruptObjectError(f"{path}, line {line + at}, {name}: {column[at]!r} is not {_WANTED[kind]}")
     columns["time"] = _with_ms(columns["time"])
     rows = pl.DataFrame([columns[name].alias(name) for name in FIELDS])
-    return rows.select(pl.lit(pair_id).alias("trading_pair_id"), *FIELDS).write_csv(include_header=False).encode()
+    text = rows.select(pl.lit(pair_id).alias("trading_pair_id"), *FIELDS).write_csv(include_header=False)
+    return CopyPiece(text.encode(), _outermost(columns["time"]))
+
+
+def _outermost(times: pl.Series) -> list[str]:
+    """Times among which the first and the last are: of each way of writing them, the least and the greatest as text."""
+    written = times.str.replace_all(r"\d", "0", literal=False).alias("form")
+    zone = times.str.slice(19).str.extract(r"([-+Z].*)$").fill_null("").alias("zone")
+    ends = pl.DataFrame([times.alias("time"), written, zone]).group_by("form", "zone")
+    found = ends.agg(pl.col("time").min().alias("least"), pl.col("time").max().alias("greatest"))
+    return [*found["least"], *found["greatest"]]
 
 
 def _columns(frame: pl.DataFrame, path: Path) -> dict[str, pl.Series]:

@@ -29,7 +29,7 @@ from market_platform.domain.intervals import parse_interval
 from market_platform.domain.pairs import TradingPair
 from market_platform.domain.quality import tick_anomalies
 from market_platform.domain.ticks import Ticks
-from market_platform.lake.tick_days import write_tick_day
+from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.pipeline.platform import Platform, Provenance, failure_summary
 from market_platform.pipeline.reports import TickDayReport
 from market_platform.warehouse.lake_days import LakeDay, commit_lake_day, load_lake_days, lock_lake_day
@@ -227,7 +227,7 @@ def _write(
             "code_version": provenance.code_version,
             "run_id": provenance.run_id,
         }
-        file = write_tick_day(platform.lake, pair.exchange, pair.symbol, fetched.day, fetched.ticks, description)
+        file = TICK_DAYS.write(platform.lake, pair.exchange, pair.symbol, fetched.day, fetched.ticks, description)
     return LakeDay(
         trading_pair_id=row.id,
         day=fetched.day,

@@ -15,7 +15,7 @@ from market_platform.domain.errors import WarehouseError
 from market_platform.domain.intervals import parse_interval
 from market_platform.domain.pairs import TradingPair
 from market_platform.domain.ticks import Ints
-from market_platform.lake.tick_days import read_tick_day
+from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.pipeline.platform import Platform
 from market_platform.pipeline.reports import ExchangeComparison, MinuteDifference
 from market_platform.warehouse.lake_days import load_lake_days
@@ -43,7 +43,7 @@ async def compare_with_exchange(platform: Platform, pair: TradingPair, day: date
         raise WarehouseError(f"{pair.name} {day}: its ticks are not in the lake, so there is nothing to compare")
     if manifest.object_key is None:
         return ExchangeComparison(pair.name, day, 0, ())
-    ticks = read_tick_day(platform.lake, manifest.object_key, expect_hash=manifest.content_hash)
+    ticks = TICK_DAYS.read(platform.lake, manifest.object_key, expect_hash=manifest.content_hash)
     differences: list[MinuteDifference] = []
     compared = 0
     async with platform.open_source(pair.exchange) as source:

@@ -28,9 +28,10 @@ from market_platform.domain.days import HOUR_MS
 from market_platform.domain.intervals import DAY_MS, parse_interval
 from market_platform.domain.ticks import Ticks, concat_ticks
 from market_platform.exchanges.dukascopy.bi5 import decode_ticks as decode_bi5
+from market_platform.lake.day_files import DayFile
 from market_platform.lake.store import Lake
-from market_platform.lake.tick_days import DayFile, write_tick_day
-from market_platform.lake.tick_file import encode_ticks
+from market_platform.lake.tick_days import TICK_DAYS
+from market_platform.lake.tick_file import TICK_FILE
 from market_platform.lake.tick_scan import scan_candles
 from market_platform.pipeline.ticks import DAYS_IN_FLIGHT
 from market_platform.replay.addresses import bi5_address
@@ -144,7 +145,7 @@ def commit_days(lake: Lake, warehouse: Warehouse, pairs: Mapping[str, int], days
             ticks = whole_day([hour.result() for hour in decoding.popleft()])
             decoding.extend(_submit(pool, later) for later in days[index + DAYS_IN_FLIGHT :][:1])
             description = {"condition": "available", "code_version": "bench"}
-            file = write_tick_day(lake, "dukascopy", raw.symbol, raw.day, ticks, description)
+            file = TICK_DAYS.write(lake, "dukascopy", raw.symbol, raw.day, ticks, description)
             manifest = LakeDay(
                 trading_pair_id=pairs[raw.symbol],
                 day=raw.day,
@@ -177,7 +178,7 @@ def whole_day(hours: Sequence[Ticks]) -> Ticks:
 def _size_row(days: Sequence[RawDay], ticks: Sequence[Ticks], origin: str, folder: Path) -> BenchRow:
     lake = Lake.open((folder / "lake-size").as_uri())
     files = [
-        write_tick_day(lake, "dukascopy", raw.symbol, raw.day, each, {}) for raw, each in zip(days, ticks, strict=True)
+        TICK_DAYS.write(lake, "dukascopy", raw.symbol, raw.day, each, {}) for raw, each in zip(days, ticks, strict=True)
     ]
     sizes = [f"{raw.symbol} {file.bytes / file.rows:.2f}" for raw, file in zip(days, files, strict=True)]
     count = sum(map(len, ticks))
@@ -197,7 +198,7 @@ def _candle_row(day: Ticks, origin: str, folder: Path) -> BenchRow:
         for index, column in enumerate(day.columns)
     )
     lake = Lake.open((folder / "lake-candles").as_uri())
-    lake.put_new("month.parquet", encode_ticks(month, {}))
+    lake.put_new("month.parquet", TICK_FILE.encode(month, {}))
     path = str(folder / "lake-candles" / "month.parquet")
     scale = 10.0**-month.price_scale
 

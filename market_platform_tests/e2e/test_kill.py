@@ -17,7 +17,7 @@ import pytest
 
 from market_platform.embedded.postgres import find_database_url
 from market_platform.lake.store import Lake
-from market_platform.lake.tick_days import read_tick_day
+from market_platform.lake.tick_days import TICK_DAYS
 from market_platform_tests.e2e.stack import Stack, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
@@ -164,7 +164,7 @@ def assert_nothing_half_written(stack: Stack) -> None:
     for key, content_hash, count in rows(
         stack, "SELECT object_key, content_hash, rows FROM lake_days WHERE object_key IS NOT NULL AND kind = 'ticks'"
     ):
-        assert len(read_tick_day(lake, str(key), expect_hash=str(content_hash))) == count
+        assert len(TICK_DAYS.read(lake, str(key), expect_hash=str(content_hash))) == count
     wrong = rows(
         stack,
         """

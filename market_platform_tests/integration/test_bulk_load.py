@@ -15,7 +15,7 @@ import pytest
 
 from market_platform.domain.errors import BadRequestError, CorruptObjectError, MarketPlatformError, WarehouseError
 from market_platform.lake.store import Lake
-from market_platform.lake.tick_days import write_tick_day
+from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.pipeline.bulk_load import checked_files, described, load_files, resume_load, roll_back_load
 from market_platform.warehouse.bulk_loads import load_open
 from market_platform.warehouse.engine import Warehouse
@@ -78,7 +78,7 @@ def test_every_kind_of_file_holds_the_same_rows(
         for time, row in zip(ticks.time, rows, strict=True)
     ]
     files[3].write_text(json.dumps(parts))
-    file = write_tick_day(Lake.open((tmp_path / "lake").as_uri()), "dukascopy", "EURUSD", DAY, ticks, {})
+    file = TICK_DAYS.write(Lake.open((tmp_path / "lake").as_uri()), "dukascopy", "EURUSD", DAY, ticks, {})
     files.append(tmp_path / "lake" / file.object_key)
     insert_rows(warehouse.url, pair.id, rows)
     expected = stored(warehouse.url)

@@ -20,7 +20,7 @@ from market_platform.domain.ranks import CandleRank
 from market_platform.domain.trades import Trades
 from market_platform.lake.parts import list_parts
 from market_platform.lake.trade_days import TRADE_DAYS
-from market_platform.lake.trade_file import decode_trades
+from market_platform.lake.trade_file import TRADE_FILE
 from market_platform.pipeline.gap_delivery import DirectDelivery
 from market_platform.pipeline.gap_repair import overlapping_gaps, repair_gaps
 from market_platform.pipeline.platform import Platform, Provenance
@@ -243,7 +243,7 @@ def test_without_a_streamer_candles_go_to_postgres_and_trades_to_the_lake_exactl
     for day in (date(2024, 3, 4), date(2024, 3, 5)):
         keys = list_parts(TRADE_DAYS, platform.lake, "binance", "BTCUSDT", day)
         assert len(keys) == 1, "the same rows are the same part"
-        found += [decode_trades(platform.lake.get(key)) for key in keys]
+        found += [TRADE_FILE.decode(platform.lake.get(key)) for key in keys]
     ids = [int(each) for trades in found for each in trades.trade_id]
     assert ids == list(range(10, 91))
     platform.close()

@@ -16,7 +16,7 @@ from market_platform.exchanges.live import LiveExchange
 from market_platform.exchanges.registry import live_exchange
 from market_platform.lake.parts import list_parts
 from market_platform.lake.trade_days import TRADE_DAYS
-from market_platform.lake.trade_file import decode_trades
+from market_platform.lake.trade_file import TRADE_FILE
 from market_platform.pipeline.gap_outcomes import Outcome
 from market_platform.pipeline.gap_takeover import repair_chosen
 from market_platform.pipeline.platform import Platform, Provenance
@@ -133,7 +133,7 @@ def test_trades_of_a_hole_and_of_a_disconnect_come_back_once(repairs: Repairs) -
     day = from_ms(repairs.now).date()
     for each in (day - timedelta(days=1), day):
         for key in list_parts(TRADE_DAYS, repairs.platform.lake, "binance", "BTCUSDT", each):
-            found += decode_trades(repairs.platform.lake.get(key)).trade_id.tolist()
+            found += TRADE_FILE.decode(repairs.platform.lake.get(key)).trade_id.tolist()
     assert len(found) == len(set(found)) == outcome.rows
     assert sorted(found)[: last - first + 1] == list(range(first, last + 1))
 

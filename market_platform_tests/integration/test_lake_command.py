@@ -14,9 +14,10 @@ from market_platform.cli import main
 from market_platform.domain.clock import day_start_ms, from_ms
 from market_platform.domain.conditions import Condition
 from market_platform.domain.intervals import DAY_MS
+from market_platform.lake.day_files import DayFile
 from market_platform.lake.store import Lake
 from market_platform.lake.survey import survey
-from market_platform.lake.tick_days import DayFile, read_tick_day, write_tick_day
+from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.pipeline.manifests import compare_manifests, rebuild_manifests
 from market_platform.settings import get_settings
 from market_platform.starlistings import load_starlistings
@@ -68,7 +69,7 @@ def stored(warehouse: Warehouse, database_url: str, monkeypatch: pytest.MonkeyPa
 
 
 def write(lake: Lake, day: date, *, symbol: str = "EURUSD", rows: int = 100, seed: int = 1, **notes: str) -> DayFile:
-    return write_tick_day(lake, "dukascopy", symbol, day, made_ticks(day, rows, seed=seed), {**NOTES, **notes})
+    return TICK_DAYS.write(lake, "dukascopy", symbol, day, made_ticks(day, rows, seed=seed), {**NOTES, **notes})
 
 
 def manifest_of(warehouse: Warehouse, file: DayFile, day: date, **changed: Any) -> LakeDay:
@@ -216,7 +217,7 @@ def test_lost_manifests_are_made_again_from_the_files(run: Run, lake: Lake, stor
 
 
 def test_rebuilding_names_pairs_the_database_does_not_know(run: Run, lake: Lake, stored: Warehouse) -> None:
-    write_tick_day(lake, "otherexchange", "EURUSD", DAY, made_ticks(DAY, 10), NOTES)
+    TICK_DAYS.write(lake, "otherexchange", "EURUSD", DAY, made_ticks(DAY, 10), NOTES)
 
     code, printed = run("rebuild")
 
@@ -256,7 +257,7 @@ def test_old_parts_are_taken_over_as_degraded_days(run: Run, lake: Lake, stored:
     taken = rows[date(2018, 1, 2)]
     assert taken.object_key is not None
     assert taken.raw_inputs == [{"source": f"{PARTS}/02/part-{number}.json"} for number in (1, 2)]
-    ticks = read_tick_day(lake, taken.object_key, expect_hash=taken.content_hash)
+    ticks = TICK_DAYS.read(lake, taken.object_key, expect_hash=taken.content_hash)
     assert (ticks.time % DAY_MS).tolist() == [10, 20, 30]
     assert (ticks.ask.tolist(), ticks.price_scale) == ([120_004] * 3, 5)
     assert (ticks.ask_volume.tolist(), ticks.volume_scale) == ([25] * 3, 1)

@@ -17,15 +17,8 @@ from market_platform.domain.errors import BadPayloadError, CorruptObjectError
 from market_platform.domain.ticks import Ticks
 from market_platform.lake.store import Lake
 from market_platform.lake.survey import survey
-from market_platform.lake.tick_days import (
-    day_files,
-    day_key,
-    parse_day_key,
-    read_tick_day,
-    remove_superseded,
-    write_tick_day,
-)
-from market_platform.lake.tick_file import read_description
+from market_platform.lake.tick_days import TICK_DAYS
+from market_platform.lake.tick_file import TICK_FILE
 from market_platform_tests.fixtures.lakes import KINDS, Lakes
 from market_platform_tests.fixtures.made_ticks import made_ticks
 
@@ -61,29 +54,29 @@ def in_a_day() -> Clock:
 
 
 def test_a_day_is_read_as_it_was_written(lake: Lake, ticks: Ticks) -> None:
-    file = write_tick_day(lake, *PAIR, DAY, ticks, NOTES)
+    file = TICK_DAYS.write(lake, *PAIR, DAY, ticks, NOTES)
 
     assert file.object_key == f"ticks/EURUSD/2019/02/04/dukascopy-{ticks.content_hash()[:16]}.parquet"
     assert (file.rows, file.bytes) == (1000, lake.info(file.object_key).size)
     assert (file.first_ms, file.last_ms) == (ticks.time[0], ticks.time[-1])
-    back = read_tick_day(lake, file.object_key, expect_hash=file.content_hash)
+    back = TICK_DAYS.read(lake, file.object_key, expect_hash=file.content_hash)
     assert all((ours == theirs).all() for ours, theirs in zip(ticks.columns, back.columns, strict=True))
-    assert read_tick_day(lake, file.object_key, expect_hash=None).content_hash() == file.content_hash
+    assert TICK_DAYS.read(lake, file.object_key, expect_hash=None).content_hash() == file.content_hash
 
 
 def test_the_file_describes_itself(lake: Lake, ticks: Ticks) -> None:
-    file = write_tick_day(lake, *PAIR, DAY, ticks, NOTES)
+    file = TICK_DAYS.write(lake, *PAIR, DAY, ticks, NOTES)
 
-    description = read_description(lake.get(file.object_key))
+    description = TICK_FILE.describe(lake.get(file.object_key))
 
     assert description.items() >= {**NOTES, "exchange": "dukascopy", "symbol": "EURUSD", "day": "2019-02-04"}.items()
 
 
 def test_writing_again_changes_nothing_whoever_does_it(lake: Lake, ticks: Ticks) -> None:
-    first = write_tick_day(lake, *PAIR, DAY, ticks, NOTES)
+    first = TICK_DAYS.write(lake, *PAIR, DAY, ticks, NOTES)
     before = (lake.get(first.object_key), lake.info(first.object_key))
 
-    again = write_tick_day(
+    again = TICK_DAYS.write(
         lake, *PAIR, DAY, ticks, {**NOTES, "run_id": "run-2", "code_version": "1.3.0", "more": "x" * 99}
     )
 
@@ -94,7 +87,7 @@ def test_writing_again_changes_nothing_whoever_does_it(lake: Lake, ticks: Ticks)
 def test_writers_at_the_same_time_agree(lake: Lake, ticks: Ticks) -> None:
     with ThreadPoolExecutor(6) as pool:
         runs = pool.map(
-            lambda run: write_tick_day(lake, *PAIR, DAY, ticks, {**NOTES, "run_id": run}), map(str, range(6))
+            lambda run: TICK_DAYS.write(lake, *PAIR, DAY, ticks, {**NOTES, "run_id": run}), map(str, range(6))
         )
         files = set(runs)
 
@@ -103,12 +96,12 @@ def test_writers_at_the_same_time_agree(lake: Lake, ticks: Ticks) -> None:
 
 
 def test_the_same_ticks_with_another_condition_are_another_file(lake: Lake, ticks: Ticks) -> None:
-    pending = write_tick_day(lake, *PAIR, DAY, ticks, {"condition": "pending"})
-    complete = write_tick_day(lake, *PAIR, DAY, ticks, {"condition": "available"})
+    pending = TICK_DAYS.write(lake, *PAIR, DAY, ticks, {"condition": "pending"})
+    complete = TICK_DAYS.write(lake, *PAIR, DAY, ticks, {"condition": "available"})
 
     assert pending.content_hash == complete.content_hash
     assert pending.object_key == complete.object_key.replace(".parquet", "-pending.parquet")
-    assert parse_day_key(pending.object_key) is not None
+    assert TICK_DAYS.parse(pending.object_key) is not None
     assert survey(lake).current[0].condition is Condition.AVAILABLE
 
 
@@ -116,16 +109,16 @@ def test_an_empty_unsorted_or_foreign_day_is_refused(lake: Lake, ticks: Ticks) -
     backwards = ticks.with_columns(column[::-1] for column in ticks.columns)
 
     with pytest.raises(BadPayloadError, match="dukascopy/EURUSD 2019-02-04: no ticks to write"):
-        write_tick_day(lake, *PAIR, DAY, Ticks.empty(5), {})
+        TICK_DAYS.write(lake, *PAIR, DAY, Ticks.empty(5), {})
     with pytest.raises(BadPayloadError, match="not sorted"):
-        write_tick_day(lake, *PAIR, DAY, backwards.with_columns(column[300:700] for column in backwards.columns), {})
+        TICK_DAYS.write(lake, *PAIR, DAY, backwards.with_columns(column[300:700] for column in backwards.columns), {})
     with pytest.raises(BadPayloadError, match=r"dukascopy/EURUSD 2019-02-05: ticks from .* are not all of that day"):
-        write_tick_day(lake, *PAIR, DAY + timedelta(days=1), ticks, {})
+        TICK_DAYS.write(lake, *PAIR, DAY + timedelta(days=1), ticks, {})
     assert lake.list() == []
 
 
 def test_damage_is_found_wherever_it_is(lake: Lake, ticks: Ticks) -> None:
-    file = write_tick_day(lake, *PAIR, DAY, ticks, NOTES)
+    file = TICK_DAYS.write(lake, *PAIR, DAY, ticks, NOTES)
     whole = lake.get(file.object_key)
     random = np.random.default_rng(1)
 
@@ -135,7 +128,7 @@ def test_damage_is_found_wherever_it_is(lake: Lake, ticks: Ticks) -> None:
         damaged[position] ^= 0xFF
         lake.replace(file.object_key, bytes(damaged))
         try:
-            back = read_tick_day(lake, file.object_key, expect_hash=file.content_hash)
+            back = TICK_DAYS.read(lake, file.object_key, expect_hash=file.content_hash)
         except CorruptObjectError as error:
             found += 1
             assert file.object_key in str(error)  # noqa: PT017  not every damage need be found
@@ -145,36 +138,38 @@ def test_damage_is_found_wherever_it_is(lake: Lake, ticks: Ticks) -> None:
 
 
 def test_a_file_of_other_ticks_than_the_manifest_says_is_refused(lake: Lake, ticks: Ticks) -> None:
-    file = write_tick_day(lake, *PAIR, DAY, ticks, NOTES)
+    file = TICK_DAYS.write(lake, *PAIR, DAY, ticks, NOTES)
 
     with pytest.raises(CorruptObjectError, match=r"its manifest says 000000.*materialise the day again"):
-        read_tick_day(lake, file.object_key, expect_hash="0" * 64)
+        TICK_DAYS.read(lake, file.object_key, expect_hash="0" * 64)
 
 
 @pytest.mark.parametrize("torn", [b"", b"half"])
 def test_a_torn_file_is_replaced_when_its_day_is_written_again(lake: Lake, ticks: Ticks, torn: bytes) -> None:
-    key = day_key(*PAIR, DAY, ticks.content_hash(), "available")
+    key = TICK_DAYS.key(*PAIR, DAY, ticks.content_hash(), "available")
     lake.put_new(key, torn)
 
-    file = write_tick_day(lake, *PAIR, DAY, ticks, NOTES)
+    file = TICK_DAYS.write(lake, *PAIR, DAY, ticks, NOTES)
 
     assert file.object_key == key
     assert file.bytes == lake.info(key).size
-    assert read_tick_day(lake, key, expect_hash=file.content_hash).content_hash() == ticks.content_hash()
+    assert TICK_DAYS.read(lake, key, expect_hash=file.content_hash).content_hash() == ticks.content_hash()
 
 
 def test_superseded_files_go_when_old_and_never_those_a_manifest_names(lake: Lake) -> None:
-    files = [write_tick_day(lake, *PAIR, DAY, made_ticks(DAY, 100, seed=seed), NOTES) for seed in range(3)]
-    other = write_tick_day(lake, "otherexchange", "EURUSD", DAY, made_ticks(DAY, 100), NOTES)
+    files = [TICK_DAYS.write(lake, *PAIR, DAY, made_ticks(DAY, 100, seed=seed), NOTES) for seed in range(3)]
+    other = TICK_DAYS.write(lake, "otherexchange", "EURUSD", DAY, made_ticks(DAY, 100), NOTES)
     lake.put_new("ticks/EURUSD/2019/02/04/part-0.json", b"[]")
     kept = {files[1].object_key}
     hour = timedelta(hours=1)
 
-    assert remove_superseded(lake, *PAIR, DAY, kept, hour) == []  # too young: a writer may be about to commit it
-    assert remove_superseded(lake, *PAIR, DAY, set(), hour, in_a_day()) == []  # nothing took their place
-    assert remove_superseded(lake, *PAIR, DAY, {"ticks/gone"}, hour, in_a_day()) == []
+    assert (
+        TICK_DAYS.remove_superseded(lake, *PAIR, DAY, kept, hour) == []
+    )  # too young: a writer may be about to commit it
+    assert TICK_DAYS.remove_superseded(lake, *PAIR, DAY, set(), hour, in_a_day()) == []  # nothing took their place
+    assert TICK_DAYS.remove_superseded(lake, *PAIR, DAY, {"ticks/gone"}, hour, in_a_day()) == []
 
-    removed = remove_superseded(lake, *PAIR, DAY, kept, hour, in_a_day())
+    removed = TICK_DAYS.remove_superseded(lake, *PAIR, DAY, kept, hour, in_a_day())
 
     assert sorted(removed) == sorted([files[0].object_key, files[2].object_key])
     left = {info.key for info in lake.list()}
@@ -185,8 +180,8 @@ def test_a_survey_finds_days_by_their_own_description(lake: Lake) -> None:
     written = {}
     for offset in range(3):
         day = DAY + timedelta(days=offset)
-        written[day] = write_tick_day(lake, *PAIR, day, made_ticks(day, 100 + offset), NOTES)
-    write_tick_day(lake, "dukascopy", "GBPUSD", DAY, made_ticks(DAY, 5), {"condition": "degraded"})
+        written[day] = TICK_DAYS.write(lake, *PAIR, day, made_ticks(day, 100 + offset), NOTES)
+    TICK_DAYS.write(lake, "dukascopy", "GBPUSD", DAY, made_ticks(DAY, 5), {"condition": "degraded"})
 
     found = survey(lake)
 
@@ -213,18 +208,18 @@ def test_a_survey_finds_days_by_their_own_description(lake: Lake) -> None:
 def test_the_newest_file_of_a_day_is_its_current_one_even_when_an_exchange_goes_back(lake: Lake) -> None:
     old, new = made_ticks(DAY, 200, seed=1), made_ticks(DAY, 100, seed=2)
     for ticks in (old, new):
-        write_tick_day(lake, *PAIR, DAY, ticks, NOTES)
+        TICK_DAYS.write(lake, *PAIR, DAY, ticks, NOTES)
         _wait_for_the_stores_next_second(lake)
-    file = write_tick_day(lake, *PAIR, DAY, old, NOTES)
+    file = TICK_DAYS.write(lake, *PAIR, DAY, old, NOTES)
 
-    assert day_files(lake, *PAIR, DAY)[-1].key == file.object_key
+    assert TICK_DAYS.files(lake, *PAIR, DAY)[-1].key == file.object_key
     found = survey(lake)
     assert [each.object_key for each in found.current] == [file.object_key]
     assert [each.rows for each in found.superseded] == [100]
 
 
 def test_a_survey_names_what_it_can_not_use(lake: Lake, ticks: Ticks) -> None:
-    file = write_tick_day(lake, *PAIR, DAY, ticks, NOTES)
+    file = TICK_DAYS.write(lake, *PAIR, DAY, ticks, NOTES)
     whole = lake.get(file.object_key)
     moved = file.object_key.replace("2019/02/04", "2019/02/05")
     renamed = file.object_key.replace(".parquet", "-pending.parquet")
@@ -252,8 +247,8 @@ def test_a_survey_names_what_it_can_not_use(lake: Lake, ticks: Ticks) -> None:
 
 def test_keys_are_parsed_as_they_are_made() -> None:
     for condition in Condition:
-        key = day_key("some-exchange", "USA500.IDX", DAY, "0123456789abcdef" * 4, condition)
-        parsed = parse_day_key(key)
+        key = TICK_DAYS.key("some-exchange", "USA500.IDX", DAY, "0123456789abcdef" * 4, condition)
+        parsed = TICK_DAYS.parse(key)
         assert parsed is not None
         assert (parsed.exchange, parsed.symbol, parsed.day, parsed.condition) == (
             "some-exchange",
@@ -268,7 +263,7 @@ def test_ticks_keep_the_whole_day(lake: Lake) -> None:
     edges = np.array([start, start + 86_399_999], np.int64)
     ones = np.ones(2, np.int64)
 
-    file = write_tick_day(lake, *PAIR, DAY, Ticks(edges, ones, ones, ones, ones, 0, 0), {})
+    file = TICK_DAYS.write(lake, *PAIR, DAY, Ticks(edges, ones, ones, ones, ones, 0, 0), {})
 
     assert (file.first_ms, file.last_ms) == (start, start + 86_399_999)
 

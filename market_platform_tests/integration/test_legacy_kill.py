@@ -22,7 +22,7 @@ import pytest
 
 from market_platform.domain.ticks import Ticks
 from market_platform.lake.store import Lake
-from market_platform.lake.tick_days import day_files, read_tick_day
+from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.warehouse.engine import Warehouse
 from market_platform.warehouse.lake_days import load_lake_days
 from market_platform_tests.fixtures.legacy_ticks import count_rows, distinct_ticks, insert_rows, rows_of
@@ -141,7 +141,7 @@ def test_a_move_that_is_killed_again_and_again_ends_whole(
     assert count_rows(warehouse.url) == 0
     for day, ticks in expected.items():
         _assert_in_lake(lake, warehouse, pair.id, day, ticks)
-        assert len(day_files(lake, "dukascopy", "EURUSD", day)) == 1
+        assert len(TICK_DAYS.files(lake, "dukascopy", "EURUSD", day)) == 1
     with psycopg.connect(warehouse.url) as conn:
         assert conn.execute("SELECT state, count(*) FROM tick_moves GROUP BY 1").fetchall() == [("dropped", len(DAYS))]
 
@@ -199,7 +199,7 @@ def _assert_in_lake(lake: Lake, warehouse: Warehouse, pair_id: int, day: date, e
     with warehouse.connect() as conn:
         manifest = load_lake_days(conn, pair_id, day, day)[day]
     assert manifest.object_key is not None
-    found = read_tick_day(lake, manifest.object_key, expect_hash=manifest.content_hash).with_volume_scale(0)
+    found = TICK_DAYS.read(lake, manifest.object_key, expect_hash=manifest.content_hash).with_volume_scale(0)
     for mine, theirs in zip(found.columns, expected.columns, strict=True):
         np.testing.assert_array_equal(mine, theirs)
 

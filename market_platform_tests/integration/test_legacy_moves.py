@@ -17,7 +17,7 @@ from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import CorruptObjectError, DayFailedError, WarehouseError
 from market_platform.domain.ticks import Ticks
 from market_platform.lake.store import Lake
-from market_platform.lake.tick_days import read_tick_day, write_tick_day
+from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.pipeline.legacy_moves import MovedDay, Mover
 from market_platform.pipeline.legacy_rows import Allowances
 from market_platform.pipeline.platform import Provenance
@@ -62,12 +62,12 @@ def in_lake(lake: Lake, warehouse: Warehouse, pair: PairRow, day: date = DAY) ->
     with warehouse.connect() as conn:
         manifest = load_lake_days(conn, pair.id, day, day)[day]
     assert manifest.object_key is not None
-    return manifest, read_tick_day(lake, manifest.object_key, expect_hash=manifest.content_hash)
+    return manifest, TICK_DAYS.read(lake, manifest.object_key, expect_hash=manifest.content_hash)
 
 
 def commit(lake: Lake, warehouse: Warehouse, pair: PairRow, ticks: Ticks, condition: Condition) -> None:
     """What a backfill would have left in the lake."""
-    file = write_tick_day(lake, pair.exchange, pair.symbol, DAY, ticks, {"condition": condition.value})
+    file = TICK_DAYS.write(lake, pair.exchange, pair.symbol, DAY, ticks, {"condition": condition.value})
     span = from_ms(int(ticks.time[0])), from_ms(int(ticks.time[-1]))
     row = LakeDay(
         pair.id, DAY, file.object_key, file.content_hash, file.rows, file.bytes, *span, condition, "backfill", "v1"

@@ -27,7 +27,7 @@ from market_platform.domain.ranks import CandleRank
 from market_platform.domain.ticks import Ticks
 from market_platform.lake.store import Lake
 from market_platform.lake.survey import survey
-from market_platform.lake.tick_days import read_tick_day, write_tick_day
+from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.pipeline.candles import build_candle_days
 from market_platform.pipeline.manifests import rebuild_manifests
 from market_platform.pipeline.periods import build_candle_periods
@@ -87,7 +87,7 @@ def committed(platform: Platform, pair: TradingPair, day: date = DAY) -> LakeDay
 def committed_ticks(platform: Platform, pair: TradingPair) -> Ticks:
     manifest = committed(platform, pair)
     assert manifest.object_key is not None
-    return read_tick_day(platform.lake, manifest.object_key, expect_hash=manifest.content_hash)
+    return TICK_DAYS.read(platform.lake, manifest.object_key, expect_hash=manifest.content_hash)
 
 
 def stored(platform: Platform, pair: TradingPair, interval: str, day: date = DAY, days: int = 1) -> pl.DataFrame:
@@ -250,7 +250,7 @@ def test_a_day_that_postgres_refuses_fails_alone(platform: Platform, pair: Tradi
     days = WEEK[:3]
     ingest(platform, pair, fetched_day, days=days)
     absurd = made_ticks(days[1], 50, price_scale=0, start_price=2 * 10**12)
-    file = write_tick_day(platform.lake, pair.exchange, pair.symbol, days[1], absurd, {})
+    file = TICK_DAYS.write(platform.lake, pair.exchange, pair.symbol, days[1], absurd, {})
     manifest = committed(platform, pair, days[1])
     with platform.warehouse.begin() as connection:
         commit_lake_day(

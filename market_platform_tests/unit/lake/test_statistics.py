@@ -16,6 +16,7 @@ from market_platform.lake.survey import Survey, SurveyedDay
 def surveyed(symbol: str, day: date, *, condition: Condition = Condition.AVAILABLE, rows: int = 100) -> SurveyedDay:
     return SurveyedDay(
         object_key=f"ticks/{symbol}/{day:%Y/%m/%d}/dukascopy-0123456789abcdef.parquet",
+        kind="ticks",
         exchange="dukascopy",
         symbol=symbol,
         day=day,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from market_platform.domain.errors import CorruptObjectError
 from market_platform.domain.ticks import Ticks
 from market_platform.lake.parquet_file import ROW_GROUP_ROWS
-from market_platform.lake.tick_file import decode_ticks, encode_ticks, read_description
+from market_platform.lake.tick_file import TICK_FILE
 from market_platform_tests.fixtures.made_ticks import made_ticks
 
 DAY = date(2019, 2, 4)
@@ -33,7 +34,7 @@ INT64 = st.integers(-(2**62), 2**62)
 def test_what_is_decoded_is_what_was_encoded(rows: list[tuple[int, ...]], price_scale: int, volume_scale: int) -> None:
     ticks = Ticks.empty(price_scale, volume_scale).with_columns(np.array(rows, np.int64).reshape(-1, 5).T)
 
-    back = decode_ticks(encode_ticks(ticks, {}))
+    back = TICK_FILE.decode(TICK_FILE.encode(ticks, {}))
 
     assert all((ours == theirs).all() for ours, theirs in zip(ticks.columns, back.columns, strict=True))
     assert (back.price_scale, back.volume_scale) == (price_scale, volume_scale)
@@ -41,8 +42,8 @@ def test_what_is_decoded_is_what_was_encoded(rows: list[tuple[int, ...]], price_
 
 
 def test_the_same_ticks_and_description_give_the_same_bytes() -> None:
-    first = encode_ticks(made_ticks(DAY, 100_000), {"symbol": "EURUSD", "condition": "available"})
-    again = encode_ticks(made_ticks(DAY, 100_000), {"condition": "available", "symbol": "EURUSD"})
+    first = TICK_FILE.encode(made_ticks(DAY, 100_000), {"symbol": "EURUSD", "condition": "available"})
+    again = TICK_FILE.encode(made_ticks(DAY, 100_000), {"condition": "available", "symbol": "EURUSD"})
 
     assert first == again
 
@@ -51,15 +52,15 @@ def test_bytes_do_not_depend_on_how_the_columns_lie_in_memory() -> None:
     ticks = made_ticks(DAY, 1000)
     strided = ticks.with_columns(np.repeat(column, 2)[::2] for column in ticks.columns)
 
-    assert encode_ticks(strided, {}) == encode_ticks(ticks, {})
+    assert TICK_FILE.encode(strided, {}) == TICK_FILE.encode(ticks, {})
     assert strided.content_hash() == ticks.content_hash()
 
 
 def test_the_description_says_all_that_is_needed_and_cannot_override_it() -> None:
     ticks = made_ticks(DAY, 1000, price_scale=3, volume_scale=2)
-    data = encode_ticks(ticks, {"symbol": "GBPJPY", "price_scale": "99", "note": "größer"})
+    data = TICK_FILE.encode(ticks, {"symbol": "GBPJPY", "price_scale": "99", "note": "größer"})
 
-    description = read_description(data)
+    description = TICK_FILE.describe(data)
 
     assert description["symbol"] == "GBPJPY"
     assert description["note"] == "größer"
@@ -73,7 +74,7 @@ def test_the_description_says_all_that_is_needed_and_cannot_override_it() -> Non
 def test_other_programs_read_it_as_plain_parquet() -> None:
     ticks = made_ticks(DAY, 1000)
 
-    frame = pl.read_parquet(encode_ticks(ticks, {}))
+    frame = pl.read_parquet(TICK_FILE.encode(ticks, {}))
 
     assert frame.schema["time"] == pl.Datetime("ms", "UTC")
     assert frame.columns == ["time", "bid", "spread", "bid_volume", "ask_volume"]
@@ -82,7 +83,7 @@ def test_other_programs_read_it_as_plain_parquet() -> None:
 
 
 def test_encodings_are_the_small_ones_and_row_groups_have_time_statistics() -> None:
-    metadata = pq.ParquetFile(pa.BufferReader(encode_ticks(made_ticks(DAY, 150_000), {}))).metadata
+    metadata = pq.ParquetFile(pa.BufferReader(TICK_FILE.encode(made_ticks(DAY, 150_000), {}))).metadata
 
     assert metadata.num_row_groups == -(-150_000 // ROW_GROUP_ROWS)
     encodings = {metadata.row_group(0).column(index).path_in_schema: index for index in range(5)}
@@ -94,7 +95,7 @@ def test_encodings_are_the_small_ones_and_row_groups_have_time_statistics() -> N
 
 
 def test_no_ticks_are_a_file_too() -> None:
-    back = decode_ticks(encode_ticks(Ticks.empty(5, 2), {}))
+    back = TICK_FILE.decode(TICK_FILE.encode(Ticks.empty(5, 2), {}))
 
     assert len(back) == 0
     assert (back.price_scale, back.volume_scale) == (5, 2)
@@ -102,10 +103,10 @@ def test_no_ticks_are_a_file_too() -> None:
 
 @pytest.mark.parametrize("cut", [0, 1, 4, 100, -1, -9])
 def test_a_cut_file_is_corrupt(cut: int) -> None:
-    data = encode_ticks(made_ticks(DAY, 1000), {})
+    data = TICK_FILE.encode(made_ticks(DAY, 1000), {})
 
     with pytest.raises(CorruptObjectError, match="day file x is not a readable Parquet file"):
-        decode_ticks(data[:cut], "day file x")
+        TICK_FILE.decode(data[:cut], "day file x")
 
 
 def test_parquet_of_others_is_named_as_such() -> None:
@@ -113,25 +114,24 @@ def test_parquet_of_others_is_named_as_such() -> None:
     pq.write_table(pa.table({"a": [1]}), sink)
 
     with pytest.raises(CorruptObjectError, match="not one of this platform's"):
-        read_description(bytes(sink.getvalue()))
+        TICK_FILE.describe(bytes(sink.getvalue()))
 
 
-def test_a_later_version_of_the_format_asks_for_an_update(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("market_platform.lake.tick_file.SCHEMA_VERSION", "2")
-    data = encode_ticks(made_ticks(DAY, 10), {})
-    monkeypatch.undo()
+def test_a_later_version_of_the_format_asks_for_an_update() -> None:
+    later = replace(TICK_FILE, layout=replace(TICK_FILE.layout, version="2"))
+    data = later.encode(made_ticks(DAY, 10), {})
 
     with pytest.raises(CorruptObjectError, match="schema version 2, this program reads 1: update"):
-        decode_ticks(data)
+        TICK_FILE.decode(data)
 
 
 def test_neither_writing_nor_reading_imports_pandas() -> None:
     program = """
 import sys
 from datetime import date
-from market_platform.lake.tick_file import decode_ticks, encode_ticks
+from market_platform.lake.tick_file import TICK_FILE
 from market_platform_tests.fixtures.made_ticks import made_ticks
-decode_ticks(encode_ticks(made_ticks(date(2019, 2, 4), 1000), {}))
+TICK_FILE.decode(TICK_FILE.encode(made_ticks(date(2019, 2, 4), 1000), {}))
 print("pandas" in sys.modules, "dagster" in sys.modules, "sqlalchemy" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

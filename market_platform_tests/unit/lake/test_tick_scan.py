@@ -16,7 +16,7 @@ from market_platform.domain.intervals import parse_interval
 from market_platform.domain.ticks import Ticks
 from market_platform.lake.parquet_file import ROW_GROUP_ROWS
 from market_platform.lake.store import Lake
-from market_platform.lake.tick_file import encode_ticks
+from market_platform.lake.tick_file import TICK_FILE
 from market_platform.lake.tick_scan import read_ticks, scan_candles, scan_ticks
 from market_platform_tests.fixtures.made_ticks import made_ticks
 
@@ -52,7 +52,7 @@ def ticks() -> Ticks:
 def lake(tmp_path: Path, ticks: Ticks) -> CountingLake:
     lake = CountingLake.open((tmp_path / "lake").as_uri())
     assert isinstance(lake, CountingLake)
-    lake.put_new("day", encode_ticks(ticks, {}))
+    lake.put_new("day", TICK_FILE.encode(ticks, {}))
     return lake
 
 
@@ -91,7 +91,7 @@ def test_an_hour_fetches_its_row_groups_only(lake: CountingLake) -> None:
 def test_a_description_longer_than_the_tail_is_fetched_again(tmp_path: Path) -> None:
     lake = Lake.open((tmp_path / "lake").as_uri())
     ticks = made_ticks(DAY, 100)
-    lake.put_new("day", encode_ticks(ticks, {"raw_inputs": "x" * 200_000}))
+    lake.put_new("day", TICK_FILE.encode(ticks, {"raw_inputs": "x" * 200_000}))
 
     assert read_ticks(lake, "day").content_hash() == ticks.content_hash()
 
@@ -106,7 +106,7 @@ def test_a_damaged_object_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("threads", [1, 2, 5, 64])
 def test_scanning_keeps_the_order_of_the_file(ticks: Ticks, threads: int) -> None:
-    parts = scan_ticks(encode_ticks(ticks, {}), lambda part: part.time, threads=threads)
+    parts = scan_ticks(TICK_FILE.encode(ticks, {}), lambda part: part.time, threads=threads)
 
     assert [len(part) for part in parts] == [ROW_GROUP_ROWS] * 5 + [17]
     assert (np.concatenate(parts) == ticks.time).all()
@@ -117,7 +117,7 @@ def test_scanning_keeps_the_order_of_the_file(ticks: Ticks, threads: int) -> Non
 def test_candles_of_a_scan_equal_candles_of_all_ticks(ticks: Ticks, interval: str, price: str) -> None:
     step = parse_interval(interval)
 
-    scanned = scan_candles(encode_ticks(ticks, {}), step, price)  # type: ignore[arg-type]
+    scanned = scan_candles(TICK_FILE.encode(ticks, {}), step, price)  # type: ignore[arg-type]
 
     whole = candle_units(ticks, step, price)  # type: ignore[arg-type]
     for ours, theirs in zip(astuple(scanned), astuple(whole), strict=True):
@@ -125,4 +125,4 @@ def test_candles_of_a_scan_equal_candles_of_all_ticks(ticks: Ticks, interval: st
 
 
 def test_no_ticks_give_no_candles() -> None:
-    assert len(scan_candles(encode_ticks(Ticks.empty(5), {}), parse_interval("1m"))) == 0
+    assert len(scan_candles(TICK_FILE.encode(Ticks.empty(5), {}), parse_interval("1m"))) == 0

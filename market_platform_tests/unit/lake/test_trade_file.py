@@ -14,13 +14,13 @@ from market_platform.domain.errors import CorruptObjectError
 from market_platform.domain.events import Quote, Trade
 from market_platform.domain.quotes import ticks_from_quotes
 from market_platform.domain.trades import Trades
-from market_platform.lake.parts import is_part, list_parts, write_tick_parts, write_trade_parts
+from market_platform.lake.parts import list_parts, parse_part, write_tick_parts, write_trade_parts
 from market_platform.lake.store import Lake
 from market_platform.lake.survey import survey
 from market_platform.lake.tick_days import TICK_DAYS
-from market_platform.lake.tick_file import decode_ticks
+from market_platform.lake.tick_file import TICK_FILE
 from market_platform.lake.trade_days import TRADE_DAYS
-from market_platform.lake.trade_file import decode_trades, encode_trades, read_trade_description
+from market_platform.lake.trade_file import TRADE_FILE
 
 DAY = date(2026, 3, 2)
 MIDNIGHT = day_start_ms(date(2026, 3, 3))
@@ -45,21 +45,21 @@ def lake(tmp_path: Path) -> Lake:
 def test_what_is_decoded_is_what_was_encoded_whatever_the_scales() -> None:
     trades = made()
 
-    data = encode_trades(trades, {"symbol": "BTCUSDT"})
+    data = TRADE_FILE.encode(trades, {"symbol": "BTCUSDT"})
 
-    assert decode_trades(data).content_hash() == trades.content_hash()
-    assert encode_trades(trades.with_scales(9, 9), {"symbol": "BTCUSDT"}) == data
-    description = read_trade_description(data)
+    assert TRADE_FILE.decode(data).content_hash() == trades.content_hash()
+    assert TRADE_FILE.encode(trades.with_scales(9, 9), {"symbol": "BTCUSDT"}) == data
+    description = TRADE_FILE.describe(data)
     assert (description["rows"], description["symbol"]) == ("1000", "BTCUSDT")
     assert description["content_hash"] == trades.content_hash()
     assert pl.read_parquet(data).schema["time"] == pl.Datetime("ms", "UTC")
 
 
 def test_a_trade_file_is_no_tick_file_and_damage_is_noticed() -> None:
-    data = encode_trades(made(), {})
+    data = TRADE_FILE.encode(made(), {})
 
     with pytest.raises(CorruptObjectError, match="not one of this platform's tick files"):
-        decode_ticks(data)
+        TICK_FILE.decode(data)
     for at in (60, len(data) // 2, len(data) - 20):
         broken = data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :]
         with pytest.raises(CorruptObjectError):
@@ -97,7 +97,7 @@ def test_parts_of_quotes_are_nothing_foreign_to_a_survey(lake: Lake) -> None:
 
     (part,) = write_tick_parts(lake, "oanda", "EURUSD", ticks_from_quotes(quotes), {})
 
-    assert is_part(part.object_key)
+    assert parse_part(TICK_DAYS, part.object_key) is not None
     assert part.object_key.startswith(f"ticks/EURUSD/2026/03/02/parts/oanda-{MIDNIGHT - 3}-{MIDNIGHT - 2}-")
     assert survey(lake).foreign == ()
     assert TICK_DAYS.parse(part.object_key) is None
