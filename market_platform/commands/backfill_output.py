@@ -1,19 +1,16 @@
-"""What a backfill shows: a progress bar, and what failed.
+"""What a backfill prints: what would be asked for, and what failed.
 
-Belongs here: text and bars. Does not: what is asked for (backfill_request.py), waiting for it (backfill_watch.py).
+Belongs here: text. Does not: what is asked for (backfill_request.py), waiting for it (backfill_watch.py).
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-
     from market_platform.defs.plan import Target
 
 
@@ -51,21 +48,3 @@ def _without(error: str, what: str) -> str:
         if known.strip() and error.startswith(known):
             return error[len(known) :].lstrip(" :") or error
     return error
-
-
-def progress_bar() -> Bar:
-    """A progress bar on standard error; where that is no terminal, nothing is drawn."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    drawn = sys.stderr.isatty() and console.is_interactive
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not drawn,
-    )

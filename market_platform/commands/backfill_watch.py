@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from market_platform.commands.backfill_output import count, fail, progress_bar
+from market_platform.commands.backfill_output import count, fail
+from market_platform.commands.progress import progress_bar
 from market_platform.settings import Settings
 
 if TYPE_CHECKING:

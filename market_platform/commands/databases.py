@@ -1,11 +1,13 @@
 """`--database realtime|training`, the same for every command that has it.
 
-Belongs here: the option, and saying once that training data falls back to the realtime database. Does not: which database
-that is (embedded/databases.py), the commands.
+Belongs here: the option, saying once that training data falls back to the realtime database, and opening the one to read. Does
+not: which database that is (embedded/databases.py), the commands.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +17,7 @@ from market_platform.domain.databases import Database
 if TYPE_CHECKING:
     from market_platform.embedded.databases import FoundDatabase
     from market_platform.settings import Settings
+    from market_platform.warehouse.engine import Warehouse
 
 DatabaseOption = Annotated[
     Database,
@@ -38,3 +41,21 @@ def choose_database(settings: Settings, database: Database) -> FoundDatabase:
     if found.falls_back:
         typer.echo(f"{FALLBACK_NOTICE} at {shown_url(found.url)}", err=True)
     return found
+
+
+@contextmanager
+def open_to_read(settings: Settings, database: Database) -> Iterator[Warehouse]:
+    """The database of a command that reads it, and says what it read as that database's.
+
+    Raises:
+        ConfigError: as `choose_database`.
+        WrongDatabaseError: it is the other one.
+    """
+    from market_platform.embedded.databases import open_database
+    from market_platform.warehouse.database_role import refuse_other
+
+    choose_database(settings, database)
+    with open_database(settings, database) as warehouse:
+        with warehouse.connect() as conn:
+            refuse_other(conn, warehouse.role or "realtime")
+        yield warehouse
