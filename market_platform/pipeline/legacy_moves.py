@@ -35,7 +35,7 @@ from market_platform.domain.errors import (
 )
 from market_platform.domain.ticks import Ticks
 from market_platform.lake.store import Lake
-from market_platform.lake.tick_days import read_tick_day, write_tick_day
+from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.pipeline.legacy_rows import (
     Allowances,
     LegacyRows,
@@ -132,7 +132,7 @@ class Mover:
         with self.warehouse.connect() as conn:
             move = load_move(conn, pair.id, day)
             before = load_lake_days(conn, pair.id, day, day).get(day)
-            settled = move is not None and move.state in ("verified", "kept") and _is_of(move, before)
+            settled = move is not None and move.state in ("verified", "kept") and move.is_of(before)
             if settled and move is not None and count_day(conn, pair.id, day) == move.rows:
                 return _Read(move, before, None)
             pieces: list[Future[pl.DataFrame]] = []
@@ -199,7 +199,7 @@ class Mover:
         if before is None or not before.object_key:
             missing = len(rows.ticks)
             return _Comparison("postgres_has_more" if final else "moved", missing, takes=not final)
-        theirs = read_tick_day(self.lake, before.object_key, expect_hash=before.content_hash)
+        theirs = TICK_DAYS.read(self.lake, before.object_key, expect_hash=before.content_hash)
         missing, extra = missing_rows(rows.ticks, theirs), missing_rows(theirs, rows.ticks)
         relation: Relation = (
             ("differs" if extra else "postgres_has_more") if missing else ("lake_has_more" if extra else "equal")
@@ -225,7 +225,7 @@ class Mover:
             "run_id": self.provenance.run_id,
         }
         ticks = at_price_scale(rows.ticks, pair.price_scale)
-        file = write_tick_day(self.lake, pair.exchange, pair.symbol, day, ticks, description)
+        file = TICK_DAYS.write(self.lake, pair.exchange, pair.symbol, day, ticks, description)
         return LakeDay(
             trading_pair_id=pair.id,
             day=day,
@@ -251,7 +251,7 @@ class Mover:
 
     def _proved(self, pair: PairRow, move: TickMove) -> Ticks:
         assert move.object_key is not None
-        ticks = read_tick_day(self.lake, move.object_key, expect_hash=move.content_hash)
+        ticks = TICK_DAYS.read(self.lake, move.object_key, expect_hash=move.content_hash)
         if move.relation in ("moved", "postgres_has_more"):
             held = len(ticks), at_least_scales(ticks).content_hash()
             if held != (move.rows - move.duplicates - move.merged, move.source_hash):
@@ -268,7 +268,7 @@ class Mover:
         self.still_alone()
         with self.warehouse.begin() as conn:
             current = lock_lake_day(conn, pair.id, move.day)
-            if load_move(conn, pair.id, move.day, lock=True) != move or not _is_of(move, current):
+            if load_move(conn, pair.id, move.day, lock=True) != move or not move.is_of(current):
                 raise WarehouseError(
                     f"{pair.name} {move.day}: the lake's day changed since it was verified; nothing was dropped, run it again"
                 )
@@ -305,7 +305,7 @@ class _Comparison:
 def _going_on(pair: PairRow, read: _Read, rows: LegacyRows) -> MovedDay | None:
     """The day as an earlier run left it, copied and not verified, when its rows and its file are still the same."""
     move = read.move
-    if move is None or move.state != "copied" or not _is_of(move, read.before):
+    if move is None or move.state != "copied" or not move.is_of(read.before):
         return None
     same = (move.rows, move.source_hash) == (rows.rows, rows.source_hash)
     return MovedDay(pair.name, move, rows.examples) if same else None
@@ -320,12 +320,6 @@ def _deleted(conn: Connection, pair: PairRow, day: date, allow: Allowances) -> L
 
 def _content(day: LakeDay | None) -> object:
     return day.content if day is not None else None
-
-
-def _is_of(move: TickMove, day: LakeDay | None) -> bool:
-    """Whether the lake's day is still the one that the move was made with."""
-    held = (day.object_key, day.content_hash) if day is not None else (None, "")
-    return held == (move.object_key, move.content_hash or "")
 
 
 def _summary(failures: dict[str, Exception], of: int) -> str:
