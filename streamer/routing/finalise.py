@@ -51,9 +51,18 @@ class Series:
         self._hole_since = None
 
     def resumed(self, now_ms: int) -> None:
-        """The stream is here again: the bucket of this moment is the first that must come."""
+        """The stream is here again: the bucket of this moment is the first that must come.
+
+        Where later ones came before this was known, those from this moment to them are waited for: no gap tells of them.
+        """
+        first = bucket_start(now_ms, self._interval)
+        while first in self._closed:
+            first = self._closed[first]
         if self._expected is None:
-            self._expected = bucket_start(now_ms, self._interval)
+            self._expected = first
+        elif first < self._expected:
+            self._expected = first
+            self._hole_since = now_ms
 
     def take(self, candle: Candle, now_ms: int) -> Told:
         """A message. Duplicates, and states older than what is known, change nothing."""

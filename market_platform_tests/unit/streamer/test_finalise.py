@@ -59,6 +59,22 @@ def test_a_bucket_that_comes_after_its_successor_is_stored_and_not_missing() -> 
     assert one.due(NOON_MS + 3 * MINUTE + 20_000).missing == []
 
 
+def test_buckets_before_the_first_that_came_early_are_missing_when_no_gap_tells_of_them() -> None:
+    one = Series(parse_interval("1m"), flagged=False)
+    early = made_candle(2, closed=None)
+    assert one.take(early, NOON_MS + 2 * MINUTE).forming == early
+    one.resumed(NOON_MS + 37_000)  # by a clock that was late; the gap ends there
+    assert one.due(NOON_MS + 2 * MINUTE + 5_000).missing == [(NOON_MS, NOON_MS + 2 * MINUTE)]
+
+
+def test_what_is_resumed_twice_misses_nothing_that_is_closed() -> None:
+    one = series(flagged=False)
+    one.take(made_candle(0, closed=None), NOON_MS)
+    one.take(made_candle(1, closed=None), NOON_MS + MINUTE)
+    one.resumed(NOON_MS + 59_000)
+    assert one.due(NOON_MS + MINUTE + 20_000).missing == []
+
+
 def test_a_lost_closing_message_shows_as_soon_as_the_next_candle_forms() -> None:
     one = series()
     one.take(made_candle(0, closed=False), NOON_MS + 30_000)
