@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from market_platform.commands import export_check
+from market_platform.commands import export_check, export_prune
 from market_platform.commands.databases import DatabaseOption, open_to_read
 from market_platform.commands.export_output import OverwriteOption, write_files
 from market_platform.domain.clock import utc_now
@@ -79,6 +79,7 @@ def register(app: typer.Typer) -> None:
     for dataset in _DATASETS:
         topic.command(dataset, help=_help_of(dataset))(_command(dataset))
     export_check.register(topic)
+    export_prune.register(topic)
     app.add_typer(topic, name="export")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from market_platform.lake.day_files import DayFiles
 from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.lake.trade_days import TRADE_DAYS
-from market_platform.pipeline.exports.lake_exports import ROOT as EXPORTS
+from market_platform.pipeline.exports.lake_layout import ROOT as EXPORTS
 from market_platform.pipeline.platform import Platform
 from market_platform.warehouse.lake_days import load_lake_days
 from market_platform.warehouse.reference import PairRow, load_pairs

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import psycopg
 import pytest
 
-from market_platform.cli import main
 from market_platform.settings import get_settings
 from market_platform.warehouse.engine import Warehouse
+from market_platform_tests.fixtures.export_commands import Run, command_line
 from market_platform_tests.fixtures.export_world import MINUTES, SECOND, make_market, store_minutes, sync_export_pairs
 
-Run = Callable[..., tuple[int, str, str]]
 SPAN = ("--start-time", "2024-03-31", "--end-time", "2024-04-02")
 MERGED = "binance_BTCUSDT.P_merged_1m_2024-03-31_2024-04-02.parquet"
 
@@ -26,22 +26,11 @@ def run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Run the command line in an empty folder, on a database with the small market; exit code, standard output and error."""
+) -> Iterator[Run]:
+    """Runs `market-platform export …` on a database with the small market."""
     make_market(warehouse)
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("MARKET_DATA_DIR", str(tmp_path / ".market"))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        get_settings.cache_clear()
-        with pytest.raises(SystemExit) as ended:
-            main(["export", *arguments])
-        printed = capsys.readouterr()
-        code = ended.value.code
-        return code if isinstance(code, int) else 0, printed.out, printed.err
-
-    return run
+    yield partial(command_line(database_url, tmp_path, monkeypatch, capsys), "export")
+    get_settings.cache_clear()
 
 
 def test_a_data_set_is_exported_checked_and_made_again(run: Run, warehouse: Warehouse) -> None:

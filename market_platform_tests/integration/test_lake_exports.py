@@ -19,14 +19,14 @@ from market_platform.defs.policies import Policies
 from market_platform.defs.resources import resources
 from market_platform.domain.conditions import Condition
 from market_platform.domain.pairs import TradingPair
-from market_platform.lake.store import Lake
-from market_platform.pipeline.exports.lake_exports import export_partition, folder_name, sidecar_key
+from market_platform.pipeline.exports.lake_exports import export_partition
+from market_platform.pipeline.exports.lake_layout import folder_name, sidecar_key
 from market_platform.pipeline.exports.request import Dataset, ExportState, Numbers, Span
 from market_platform.pipeline.exports.verify import verify_export
 from market_platform.pipeline.platform import Platform
-from market_platform.settings import load_settings
 from market_platform.starlistings import parse_starlistings
 from market_platform.warehouse.engine import Warehouse, create_warehouse
+from market_platform_tests.fixtures.export_commands import lake_platform
 from market_platform_tests.fixtures.export_world import CONFIG, FIRST, OPEN, SECOND, make_market, store_minutes
 from market_platform_tests.fixtures.stored_candles import store
 
@@ -36,11 +36,7 @@ MARCH, APRIL = date(2024, 3, 1), date(2024, 4, 1)
 @pytest.fixture
 def platform(warehouse: Warehouse, database_url: str, tmp_path: Path) -> Platform:
     make_market(warehouse)
-    lake = Lake.open((tmp_path / "lake").as_uri())
-    settings = load_settings(_env_file=None, market_data_dir=tmp_path, database_url=database_url)
-    base = Platform.from_settings(settings, database_url)
-    base.close()
-    return Platform(lake=lake, warehouse=warehouse, open_source=base.open_source)
+    return lake_platform(warehouse, database_url, tmp_path)
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from market_platform.cli import main
 from market_platform.defs.assets.exports import DATASETS, ExportKind, export_asset
 from market_platform.defs.partitions import Partitions, range_tags
 from market_platform.defs.policies import Policies
@@ -16,16 +15,16 @@ from market_platform.defs.resources import resources
 from market_platform.domain.conditions import Condition
 from market_platform.domain.pairs import TradingPair
 from market_platform.domain.ranks import CandleRank
-from market_platform.lake.store import Lake
 from market_platform.pipeline.exports.errors import ExportError
 from market_platform.pipeline.exports.lake_exports import export_partition
 from market_platform.pipeline.exports.request import Dataset, Numbers, Span
 from market_platform.pipeline.platform import Platform
-from market_platform.settings import get_settings, load_settings
+from market_platform.settings import get_settings
 from market_platform.starlistings import parse_starlistings
 from market_platform.warehouse.candles import CandleWrite, write_candle_days
 from market_platform.warehouse.engine import Warehouse, create_warehouse
 from market_platform.warehouse.reference import load_pair
+from market_platform_tests.fixtures.export_commands import Run, command_line, lake_platform
 from market_platform_tests.fixtures.export_world import CONFIG, FIRST, MINUTES, SECOND, make_market
 from market_platform_tests.fixtures.stored_candles import frame
 
@@ -33,7 +32,6 @@ ALL_PRIVATE = CONFIG.replace("licence: public", "licence: private")
 MARCH = FIRST.replace(day=1)
 SPANS: tuple[Span, ...] = ("day", "month")
 NUMBERS: tuple[Numbers, ...] = ("decimal", "float64")
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -45,30 +43,14 @@ def platform(warehouse: Warehouse, database_url: str, tmp_path: Path) -> Platfor
         rows = frame([(each, "1.1", "1.2", "1.0", "1.15", "5") for each in MINUTES[:5]])
         write = CandleWrite(pair.starlistings["1m"], FIRST, rows, Condition.AVAILABLE, CandleRank.EXCHANGE)
         write_candle_days(conn, [write], run_id="test", code_version="1")
-    settings = load_settings(_env_file=None, market_data_dir=tmp_path, database_url=database_url)
-    base = Platform.from_settings(settings, database_url)
-    base.close()
-    return Platform(lake=Lake.open((tmp_path / "lake").as_uri()), warehouse=warehouse, open_source=base.open_source)
+    return lake_platform(warehouse, database_url, tmp_path)
 
 
 @pytest.fixture
 def run(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Run]:
-    """Run the command line in an empty folder; exit code, standard output, standard error."""
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("MARKET_DATA_DIR", str(tmp_path / ".market"))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        get_settings.cache_clear()
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-        printed = capsys.readouterr()
-        code = ended.value.code
-        return code if isinstance(code, int) else 0, printed.out, printed.err
-
-    yield run
+    yield command_line(database_url, tmp_path, monkeypatch, capsys)
     get_settings.cache_clear()
 
 

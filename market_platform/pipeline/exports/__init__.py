@@ -12,7 +12,9 @@
     verify.py     a file against its JSON
     reproduce.py  a file made again from its JSON
     workplace.py  a folder for files that are not kept
+    lake_layout.py   what files in the lake are called
     lake_exports.py  days and months of all pairs as partitions in the lake
+    lake_prune.py    files in the lake that may not be passed on any more
 
 Does not belong here: SQL (warehouse/export_queries.py), the command line, Dagster.
 

@@ -1,13 +1,9 @@
-"""Exports in the lake: a file a partition, pair and interval, in folders that every tool reads as partitions.
-
-    exports/{dataset}/date=2024-08-08/exchange=binance/symbol=BTCUSDT/interval=1m/data.parquet
-    exports/{dataset}_monthly/month=2024-08/exchange=…
-
-Beside each file is its JSON, `_data.parquet.json`, which readers of folders leave out for its `_`. Data sets of float64 are in `{dataset}_float64` and `{dataset}_float64_monthly`.
+"""Exports in the lake: the files of a day or month of all pairs, written where they differ.
 
 A file keeps its name when its day changes, so that a folder never holds a day twice: it is replaced whole, then its JSON. Who
 reads between the two sees a JSON whose `sha256` is not that of the file; `export verify` says so, and the next run mends what a
-killed one left. Belongs here: that. Does not: what is in a file (export.py).
+killed one left. Belongs here: that. Does not: what a file is called (lake_layout.py), what is in it (export.py), those that may
+not be there any more (lake_prune.py).
 """
 
 from __future__ import annotations
@@ -25,14 +21,12 @@ from market_platform.domain.pairs import TradingPair
 from market_platform.lake.store import Lake
 from market_platform.pipeline.exports.errors import ExportError
 from market_platform.pipeline.exports.export import export
+from market_platform.pipeline.exports.lake_layout import FILE, file_key, folder_name, sidecar_key
 from market_platform.pipeline.exports.licence import PRIVATE
 from market_platform.pipeline.exports.request import Dataset, ExportRequest, ExportState, Numbers, Span
 from market_platform.pipeline.exports.sidecar import encode_document
 from market_platform.pipeline.exports.workplace import workplace
 from market_platform.pipeline.platform import Platform
-
-ROOT = "exports"
-FILE = "data.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +109,7 @@ def export_partition(
                 numbers=numbers,
                 database=database,
             )
-            key = "/".join([name, f"exchange={pair.exchange}", f"symbol={pair.symbol}", *_of(interval), FILE])
+            key = file_key(name, pair.exchange, pair.symbol, interval)
             try:
                 made = _put(platform, request, folder / FILE, key)
                 if made is None:
@@ -131,20 +125,6 @@ def export_partition(
         raise ExportError(f"{name}: {len(failures)} files failed, {len(files)} are written:\n{told}")
     left_out = tuple(sorted({pair.name for pair in pairs} - {pair.name for pair in public}))
     return PartitionExport(start, name, tuple(files), left_out, unknown)
-
-
-def folder_name(dataset: Dataset, start: date, span: Span, numbers: Numbers = "decimal") -> str:
-    """Where a partition's files are: `exports/merged/date=2024-08-08`."""
-    base = str(dataset) if numbers == "decimal" else f"{dataset}_{numbers}"
-    if span == "day":
-        return f"{ROOT}/{base}/date={start.isoformat()}"
-    return f"{ROOT}/{base}_monthly/month={start:%Y-%m}"
-
-
-def sidecar_key(key: str) -> str:
-    """Where the JSON of a file in the lake is."""
-    folder, _, name = key.rpartition("/")
-    return f"{folder}/_{name}.json"
 
 
 def has_pairs(dataset: Dataset, pair: TradingPair) -> bool:
@@ -185,10 +165,6 @@ def _is_there(lake: Lake, key: str, document: bytes, sha256: str) -> bool:
     if lake.get(sidecar_key(key)) != document:
         return False
     return hashlib.sha256(lake.get(key)).hexdigest() == sha256
-
-
-def _of(interval: Interval | None) -> list[str]:
-    return [] if interval is None else [f"interval={interval.name}"]
 
 
 def _after(start: date, span: Span) -> date:

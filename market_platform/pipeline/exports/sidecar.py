@@ -31,6 +31,7 @@ _NEEDED = {
     "rows",
     "span",
     "request",
+    "pair",
     "columns",
     "inputs",
     "feature_version",
@@ -140,20 +141,28 @@ def read_document(path: Path) -> dict[str, Any]:
         ExportError: there is none, or it is something else.
     """
     try:
-        document = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise ExportError(f"{path} can't be read: {error.strerror}") from None
+    return parse_document(content, str(path))
+
+
+def parse_document(content: bytes, name: str) -> dict[str, Any]:
+    """The same from its bytes; `name` is for messages.
+
+    Raises:
+        ExportError: it is something else.
+    """
+    try:
+        document = json.loads(content)
     except ValueError:
         raise ExportError(
-            f"{path} is not the JSON of an export: it is no JSON at all; give the file that ends in .json"
+            f"{name} is not the JSON of an export: it is no JSON at all; give the file that ends in .json"
         ) from None
-    if (
-        not isinstance(document, dict)
-        or not {"schema_version", "file", "sha256", "request", "inputs"} <= document.keys()
-    ):
-        raise ExportError(f"{path} is not the JSON of an export")
+    if not isinstance(document, dict) or not document.keys() >= _NEEDED:
+        raise ExportError(f"{name} is not the JSON of an export")
     if document["schema_version"] != SCHEMA_VERSION:
         raise ExportError(
-            f"{path} has schema version {document['schema_version']}, this program reads {SCHEMA_VERSION}: update the program"
+            f"{name} has schema version {document['schema_version']}, this program reads {SCHEMA_VERSION}: update the program"
         )
     return document
