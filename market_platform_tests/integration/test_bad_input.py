@@ -10,14 +10,13 @@ import asyncio
 import json
 import lzma
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-import stamina
 
 from market_platform.domain.clock import day_start_ms
 from market_platform.domain.errors import BadPayloadError, DayFailedError, ExchangeError, UnknownSymbolError
@@ -48,11 +47,7 @@ ROWS = quiet_hour(60)
 
 Script = dict[str, Reply | Sequence[Reply]]
 
-
-@pytest.fixture(autouse=True)
-def instant_retries() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=100, cap=True):
-        yield
+pytestmark = pytest.mark.usefixtures("instant_retries")
 
 
 @pytest.fixture(autouse=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
 import pytest
-import stamina
 
 from market_platform.domain.clock import day_start_ms, days_between
 from market_platform.domain.conditions import Condition
@@ -50,11 +49,7 @@ MARCH = date(2026, 3, 1)
 LATER = datetime(2026, 5, 1, tzinfo=UTC)
 ONE_DAY = timedelta(days=1)
 
-
-@pytest.fixture(autouse=True)
-def instant_retries() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=100, cap=True):
-        yield
+pytestmark = pytest.mark.usefixtures("instant_retries")
 
 
 def asked(

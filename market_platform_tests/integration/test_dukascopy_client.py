@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,11 +49,7 @@ MONDAY, SATURDAY = date(2019, 2, 4), date(2019, 2, 2)
 LONG_AFTER = datetime(2020, 1, 1, tzinfo=UTC)
 EURUSD = parse_instrument(json.dumps(instrument_json()).encode(), "EURUSD", "EUR-USD", "test")
 
-
-@pytest.fixture(autouse=True)
-def instant_retries() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=100, cap=True):
-        yield
+pytestmark = pytest.mark.usefixtures("instant_retries")
 
 
 def json_path(hour: int, day: date = MONDAY) -> str:

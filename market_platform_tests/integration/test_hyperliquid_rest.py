@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
 import pytest
-import stamina
 
 from market_platform.domain.clock import to_ms
 from market_platform.domain.errors import (
@@ -38,11 +37,7 @@ NOW_MS = to_ms(NOW)
 BTC = LivePair(1, "hyperliquid", "BTCUSD", "BTC", "USD", "perps", "BTC")
 MINUTE, HOUR, DAY, WEEK = (parse_interval(name) for name in ("1m", "1h", "1d", "1w"))
 
-
-@pytest.fixture(autouse=True)
-def instant_retries() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=100, cap=True):
-        yield
+pytestmark = pytest.mark.usefixtures("instant_retries")
 
 
 class Hyperliquid:

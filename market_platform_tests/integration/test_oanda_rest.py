@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
 import pytest
-import stamina
 
 from market_platform.domain.clock import from_ms, to_ms
 from market_platform.domain.errors import (
@@ -43,11 +42,7 @@ MINUTE, HOUR = parse_interval("1m"), parse_interval("1h")
 HERE = bucket_start(NOW_MS, MINUTE)
 INTERVAL_OF = {granularity: parse_interval(name) for name, granularity in GRANULARITIES.items()}
 
-
-@pytest.fixture(autouse=True)
-def instant_retries() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=100, cap=True):
-        yield
+pytestmark = pytest.mark.usefixtures("instant_retries")
 
 
 class Oanda:

@@ -15,7 +15,6 @@ import httpx
 import orjson
 import polars as pl
 import pytest
-import stamina
 from polars.testing import assert_frame_equal
 
 from market_platform.domain.candles import CANDLE_SCHEMA
@@ -44,11 +43,7 @@ DAY = date(2026, 10, 14)
 QUIET = HistoryPair("binance", "COIN010USDT", "COIN010", "USDT", "spot")
 """A minute in which it trades is the exception."""
 
-
-@pytest.fixture(autouse=True)
-def instant_retries() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=100, cap=True):
-        yield
+pytestmark = pytest.mark.usefixtures("instant_retries")
 
 
 @pytest.fixture(scope="module")
