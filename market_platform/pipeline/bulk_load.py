@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from market_platform.domain.errors import BadRequestError
+from market_platform.pipeline.loaded_files import file_hash, refuse_loaded
 from market_platform.pipeline.tick_files import first_line, read_tick_file
 from market_platform.warehouse.bulk_loads import (
     BulkLoad,
-    analyze,
-    build_index,
+    CopyPiece,
     copy_file,
+    count_already,
     delete_loaded,
     open_load,
     save_load,
@@ -28,6 +29,7 @@ from market_platform.warehouse.bulk_loads import (
 )
 from market_platform.warehouse.market_ticks import TicksSession
 from market_platform.warehouse.reference import PairRow
+from market_platform.warehouse.tick_indexes import analyze, build_index
 
 Told = Callable[[str], None]
 """Hears each step as it is done, in words."""
@@ -52,7 +54,7 @@ def checked_files(paths: Sequence[Path]) -> list[Path]:
 
 def count_file(path: Path, *, accept_floats: bool) -> int:
     """Read and check a whole file without writing; its rows. Raises as `read_tick_file`."""
-    return sum(piece.count(b"\n") for piece in read_tick_file(path, 0, accept_floats=accept_floats))
+    return sum(piece.csv.count(b"\n") for piece in read_tick_file(path, 0, accept_floats=accept_floats))
 
 
 def load_files(
@@ -63,20 +65,27 @@ def load_files(
     *,
     manage_indexes: bool,
     accept_floats: bool = False,
+    again: bool = False,
 ) -> BulkLoad:
-    """Load files of one pair.
+    """Load files of one pair; one that was loaded before only `again`.
 
     Raises:
-        BadRequestError: an earlier load is neither finished nor taken back.
+        BadRequestError: an earlier load is neither finished nor taken back, or brought one of the files.
         CorruptObjectError: a file is bad; nothing of it stays, those before it do, and the load waits to be resumed.
         WarehouseError: Postgres refuses a value.
     """
     interrupted = open_load(session.connection)
     if interrupted is not None:
         raise BadRequestError(described(interrupted))
-    paths = [str(path) for path in files]
+    if not again:
+        refuse_loaded(session.connection, pair.id, pair.name, files)
     load = start_load(
-        session.connection, pair.id, pair.name, paths, drop_indexes=manage_indexes, accept_floats=accept_floats
+        session.connection,
+        pair.id,
+        pair.name,
+        [str(path) for path in files],
+        drop_indexes=manage_indexes,
+        accept_floats=accept_floats,
     )
     if load.indexes:
         told(f"dropped the index {', '.join(load.indexes)}")
@@ -137,15 +146,30 @@ def _go_on(session: TicksSession, load: BulkLoad, told: Told) -> BulkLoad:
             if "rows" in each:
                 continue
             path = Path(each["path"])
-            load = copy_file(session.connection, load, position, _pieces(path, load.progress), first_line(path))
+            load = copy_file(
+                session.connection,
+                load,
+                position,
+                _pieces(path, load.progress),
+                first_line=first_line(path),
+                sha256=file_hash(path),
+            )
             told(f"{path}: {load.files[position]['rows']:,} rows")
         load = save_load(session.connection, load, "indexing")
     for name, definition in load.indexes.items():
         if build_index(session.connection, name, definition):
             told(f"built the index {name}")
     analyze(session.connection)
-    return save_load(session.connection, load, "rolled_back" if load.rolling_back else "done")
+    if load.rolling_back:
+        return save_load(session.connection, load, "rolled_back")
+    load = count_already(session.connection, load)
+    for each in load.files:
+        if each.get("already"):
+            told(
+                f"{each['path']}: the table had {each['already']:,} rows already between {each['first']} and {each['last']}"
+            )
+    return save_load(session.connection, load, "done")
 
 
-def _pieces(path: Path, progress: dict[str, Any]) -> Iterator[bytes]:
+def _pieces(path: Path, progress: dict[str, Any]) -> Iterator[CopyPiece]:
     return read_tick_file(path, progress["pair_id"], accept_floats=bool(progress["accept_floats"]))

@@ -189,10 +189,12 @@ def _checked(frame: pl.DataFrame, path: Path, line: int, pair_id: int) -> CopyPi
 
 def _outermost(times: pl.Series) -> list[str]:
     """Times among which the first and the last are: of each way of writing them, the least and the greatest as text."""
-    written = times.str.replace_all(r"\d", "0", literal=False).alias("form")
-    zone = times.str.slice(19).str.extract(r"([-+Z].*)$").fill_null("").alias("zone")
-    ends = pl.DataFrame([times.alias("time"), written, zone]).group_by("form", "zone")
-    found = ends.agg(pl.col("time").min().alias("least"), pl.col("time").max().alias("greatest"))
+    time = pl.col("time")
+    zone = time.str.slice(19).str.strip_chars_start(".0123456789")
+    ways = pl.DataFrame({"time": times}).group_by(
+        time.str.len_bytes().alias("length"), time.str.slice(10, 1).alias("between"), zone.alias("zone")
+    )
+    found = ways.agg(time.min().alias("least"), time.max().alias("greatest"))
     return [*found["least"], *found["greatest"]]
 
 

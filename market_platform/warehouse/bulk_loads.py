@@ -1,7 +1,7 @@
 """`bulk_loads`: loads of files into `market_ticks`, so recorded that each can be finished or taken back after any interruption.
 
-Belongs here: the rows of `bulk_loads`, COPY of a file in one transaction with its record, deleting what a load wrote, and the
-table's indexes. Does not: reading files, the order of a load's steps (pipeline/bulk_load.py).
+Belongs here: the rows of `bulk_loads`, COPY of a file in one transaction with its record, deleting what a load wrote, and what
+the table had before. Does not: the table's indexes (tick_indexes.py), reading files, the order of a load's steps (pipeline/).
 
 What a file wrote is known by its transaction: every row carries the id of the transaction that wrote it (`xmin`), and the
 record of the file is committed by the same one. An id comes again after four thousand million transactions; so far back a
@@ -11,18 +11,19 @@ load can't be taken back, and the counts are compared as well.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import psycopg
-from psycopg import errors, sql
+from psycopg import errors
 from psycopg.types.json import Jsonb
 from sqlalchemy import Connection
 
 from market_platform.domain.errors import WarehouseError
 from market_platform.warehouse.driver import driver_connection
+from market_platform.warehouse.tick_indexes import dropped_indexes
 
 LoadState = Literal["loading", "indexing", "done", "rolled_back"]
 COLUMNS = ("trading_pair_id", "time", "bid", "ask", "bid_volume", "ask_volume")
@@ -30,11 +31,20 @@ _OLDEST = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
+class CopyPiece:
+    """Rows as CSV in the order of `COLUMNS`, without a header; the first and the last of their times are among `times`."""
+
+    csv: bytes
+    times: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class BulkLoad:
     """One row of `bulk_loads`.
 
-    `indexes` are the dropped ones, name → definition. `progress` has `pair_id`, `pair`, `accept_floats`, `rolling_back`, and `files`: a list of
-    `path` and, once the file is in, `rows` and `xid`.
+    `indexes` are the dropped ones, name → definition. `progress` has `pair_id`, `pair`, `accept_floats`, `rolling_back`,
+    and `files`: a list of `path` and, once the file is in, its `sha256`, `rows` and `xid`, the `first` and `last` time among
+    them (None without rows) and, at the load's end, how many rows the table `already` had in that span.
     """
 
     id: int
@@ -76,15 +86,12 @@ UPDATE bulk_loads SET state = %s, progress = %s, rows = %s, changed_at = clock_t
 RETURNING id, state, indexes, progress, rows, started_at
 """
 
-# Not what a constraint needs, and nothing unique: without it rows could come that it can never be built on again.
-_INDEXES = """
-SELECT relname, pg_get_indexdef(indexrelid), indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
-WHERE indrelid = 'market_ticks'::regclass AND NOT indisunique AND NOT indisprimary
-    AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
-ORDER BY relname
-"""
+_SPAN = "SELECT min(each)::text, max(each)::text FROM unnest(%s::timestamptz[]) AS each"
 
-_IS_HYPERTABLE = "SELECT to_regclass('_timescaledb_catalog.hypertable') IS NOT NULL"
+_ALREADY = """
+SELECT count(*) FROM market_ticks
+WHERE trading_pair_id = %s AND "time" BETWEEN %s::timestamptz AND %s::timestamptz AND NOT xmin = ANY(%s::xid[])
+"""
 
 _GONE = """
 WITH gone AS (
@@ -122,47 +129,65 @@ def start_load(
     listed = [{"path": path} for path in files]
     progress = {"pair_id": pair_id, "pair": pair, "accept_floats": accept_floats, "files": listed}
     with connection.transaction():
-        indexes: dict[str, str] = {}
-        if drop_indexes:
-            timescale = connection.execute(_IS_HYPERTABLE).fetchone()
-            if timescale and timescale[0]:
-                raise WarehouseError(
-                    "TimescaleDB does not build a hypertable's index concurrently; load without --manage-indexes"
-                )
-            indexes = {name: definition for name, definition, _ in connection.execute(_INDEXES).fetchall()}
-            for name in indexes:
-                connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
+        indexes = dropped_indexes(connection) if drop_indexes else {}
         row = connection.execute(_START, (Jsonb(indexes), Jsonb(progress))).fetchone()
     assert row is not None
     return BulkLoad(*row)
 
 
 def copy_file(
-    connection: psycopg.Connection[Any], load: BulkLoad, position: int, pieces: Iterable[bytes], first_line: int
+    connection: psycopg.Connection[Any],
+    load: BulkLoad,
+    position: int,
+    pieces: Iterable[CopyPiece],
+    *,
+    first_line: int,
+    sha256: str,
 ) -> BulkLoad:
-    """Write a file's rows and its record in one transaction. Pieces are CSV in the order of `COLUMNS`, without a header.
+    """Write a file's rows and its record in one transaction.
 
-    `first_line` is the number that the file's first row has in messages.
+    `first_line` is the number that the file's first row has in messages, `sha256` of the file's bytes.
 
     Raises:
         WarehouseError: Postgres refuses a value; nothing of the file stays. Whatever `pieces` raises passes, to the same effect.
     """
     files = [dict(each) for each in load.files]
+    times: set[str] = set()
     try:
         with connection.transaction(), connection.cursor() as cursor:
             with cursor.copy(f"COPY market_ticks ({', '.join(COLUMNS)}) FROM STDIN (FORMAT csv)".encode()) as copy:
                 for piece in pieces:
-                    copy.write(piece)
+                    copy.write(piece.csv)
+                    times.update(piece.times)
             rows = cursor.rowcount
             found = cursor.execute("SELECT pg_current_xact_id()::text").fetchone()
+            span = cursor.execute(_SPAN, (list(times),)).fetchone()
             assert found is not None
-            files[position] |= {"rows": rows, "xid": found[0]}
+            assert span is not None
+            files[position] |= {"sha256": sha256, "rows": rows, "xid": found[0], "first": span[0], "last": span[1]}
             return _save(connection, load, "loading", {"files": files}, load.rows + rows)
     except (errors.DataError, errors.IntegrityError) as error:
         where = re.search(r"line (\d+)(?:, column (\w+))?", error.diag.context or "")
         line = f", line {int(where[1]) - 1 + first_line}" if where else ""
         field = f", {where[2]}" if where and where[2] else ""
         raise WarehouseError(f"{files[position]['path']}{line}{field}: {error.diag.message_primary}") from None
+
+
+def count_already(connection: psycopg.Connection[Any], load: BulkLoad) -> BulkLoad:
+    """Record for each file how many rows the table had in its span before it, those of earlier files of the load among them.
+
+    Rows are told apart by the transaction that wrote them. It takes the table's index.
+    """
+    files = [dict(each) for each in load.files]
+    for position, each in enumerate(files):
+        if each.get("rows") and "first" in each:
+            later = [str(int(every["xid"]) % (1 << 32)) for every in files[position:]]
+            row = connection.execute(
+                _ALREADY, (load.progress["pair_id"], each["first"], each["last"], later)
+            ).fetchone()
+            assert row is not None
+            each["already"] = row[0]
+    return _save(connection, load, load.state, {"files": files}, load.rows)
 
 
 def save_load(connection: psycopg.Connection[Any], load: BulkLoad, state: LoadState) -> BulkLoad:
@@ -191,23 +216,6 @@ def delete_loaded(connection: psycopg.Connection[Any], load: BulkLoad) -> BulkLo
                     "nothing is deleted, finish the load with `ticks load --resume`"
                 )
         return _save(connection, load, "indexing", {"rolling_back": True}, 0)
-
-
-def build_index(connection: psycopg.Connection[Any], name: str, definition: str) -> bool:
-    """Build a dropped index again without locking out writers; False when it is there. An invalid one is built anew."""
-    there = {each: valid for each, _, valid in connection.execute(_INDEXES).fetchall()}
-    if there.get(name):
-        return False
-    connection.execute("SET lock_timeout = '10min'")  # it waits for every transaction that is older than it
-    if name in there:
-        connection.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(name)))
-    connection.execute(definition.replace("CREATE INDEX", "CREATE INDEX CONCURRENTLY", 1).encode())
-    return True
-
-
-def analyze(connection: psycopg.Connection[Any]) -> None:
-    """Let Postgres's planner know the table's new content."""
-    connection.execute("ANALYZE market_ticks")
 
 
 def _save(

@@ -187,6 +187,70 @@ def test_rows_that_changed_since_are_not_taken_back(
     assert count_rows(warehouse.url) == 49
 
 
+def test_a_file_that_was_loaded_is_known_by_its_content_and_loaded_again_only_on_purpose(
+    tmp_path: Path, warehouse: Warehouse, pair: PairRow, session: TicksSession
+) -> None:
+    rows = rows_of(distinct_ticks(DAY, 30))
+    path, copy = as_csv(tmp_path / "a.csv", rows), as_csv(tmp_path / "b.csv", rows)
+    with pytest.raises(BadRequestError, match=r"b\.csv: the same content as .*a\.csv"):
+        load_files(session, pair, [path, copy], quiet, manage_indexes=True)
+    load_files(session, pair, [path], quiet, manage_indexes=True)
+    other = as_csv(tmp_path / "other.csv", rows_of(distinct_ticks(DAY, 10, seed=2)))
+    for known in (path, copy):
+        with pytest.raises(BadRequestError, match=r"by load 1 of 20\d\d-.* UTC\n.*--again") as raised:
+            load_files(session, pair, [other, known], quiet, manage_indexes=True)
+        assert f"{known}: loaded already, 30 rows" in str(raised.value)
+        assert (f"as {path}" in str(raised.value)) == (known == copy)
+    assert (count_rows(warehouse.url), indexes(warehouse.url)) == (len(rows), [(INDEX, True)])
+    with warehouse.connect() as conn:
+        assert load_open(conn) is None, "what is refused is not a load"
+    assert load_files(session, pair, [copy], quiet, manage_indexes=False, again=True).state == "done"
+    assert count_rows(warehouse.url) == 2 * len(rows)
+    bitcoin = synced_pair(warehouse, symbol="BTCUSD")
+    assert load_files(session, bitcoin, [path], quiet, manage_indexes=False).rows == len(rows), (
+        "another pair's are others"
+    )
+
+
+def test_a_file_of_a_load_that_was_taken_back_or_is_to_be_resumed_is_not_refused(
+    tmp_path: Path, warehouse: Warehouse, pair: PairRow, session: TicksSession
+) -> None:
+    rows = rows_of(distinct_ticks(DAY, 30))
+    good, bad = as_csv(tmp_path / "good.csv", rows), tmp_path / "bad.csv"
+    for _ in range(2):
+        bad.write_text(HEADER + "x\n")
+        with pytest.raises(CorruptObjectError):
+            load_files(session, pair, [good, bad], quiet, manage_indexes=False)
+        roll_back_load(session, quiet)
+    with pytest.raises(CorruptObjectError):
+        load_files(session, pair, [good, bad], quiet, manage_indexes=False)
+    bad.write_text(HEADER + GOOD)
+    assert resume_load(session, quiet).state == "done"
+    assert count_rows(warehouse.url) == len(rows) + 1
+
+
+def test_what_the_table_had_in_the_span_of_a_file_is_told(
+    tmp_path: Path, warehouse: Warehouse, pair: PairRow, session: TicksSession
+) -> None:
+    def row(at: str) -> str:
+        return f"{at},1.1,1.2,1,1\n"
+
+    insert_rows(
+        warehouse.url, pair.id, [(f"2024-03-04 {hour}:00+00", "1", "1", "1", "1") for hour in ("09", "11", "15")]
+    )
+    insert_rows(warehouse.url, pair.id + 1, [("2024-03-04 11:00+00", "1", "1", "1", "1")])
+    first, second, away = (tmp_path / name for name in ("first.csv", "second.csv", "away.csv"))
+    first.write_text(HEADER + row("2024-03-04T13:00:00+02:00") + row("1709546400123") + row("2024-03-04 12:30:00"))
+    second.write_text(HEADER + row("2024-03-04 15:00:00.5") + row("2024-03-04 12:00:00Z"))
+    away.write_text(HEADER + row("2024-03-05 00:00:00"))
+    told: list[str] = []
+    load_files(session, pair, [first, second, away], told.append, manage_indexes=True)
+    assert told[-2:] == [
+        f"{first}: the table had 1 rows already between 2024-03-04 10:00:00.123+00 and 2024-03-04 12:30:00+00",
+        f"{second}: the table had 2 rows already between 2024-03-04 12:00:00+00 and 2024-03-04 15:00:00.5+00",
+    ]
+
+
 def test_an_index_that_was_not_finished_is_built_anew(
     tmp_path: Path, warehouse: Warehouse, pair: PairRow, session: TicksSession
 ) -> None:

@@ -59,6 +59,10 @@ def test_from_a_file_into_the_lake_and_out_of_postgres(
     assert (code, out) == (0, f"load 1 is done: {len(rows) + 1} rows of dukascopy/EURUSD\n"), err
     assert "built the index market_ticks_pair_time" in err
 
+    for again in (("--dry-run",), ()):
+        code, _, err = run(*start, *again)
+        assert (code, "by load 1 of" in err, "once more on purpose with --again" in err) == (2, True, True)
+
     code, out, _ = run("to-lake", "--dry-run")
     assert code == 0
     assert out.splitlines()[0] == f"dukascopy/EURUSD\t2024-03-04\t{len(rows) + 1} rows\tnot moved\tnot in the lake"
