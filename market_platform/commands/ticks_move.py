@@ -16,12 +16,11 @@ import typer
 from market_platform.commands.ticks_table import SESSION, days_with_rows, open_warehouse, pair_named
 from market_platform.domain.clock import utc_now
 from market_platform.domain.errors import BadRequestError
-from market_platform.settings import Settings, get_settings
+from market_platform.settings import get_settings
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from market_platform.lake.store import Lake
     from market_platform.pipeline.legacy_moves import MovedDay
     from market_platform.warehouse.engine import Warehouse
     from market_platform.warehouse.reference import PairRow
@@ -58,6 +57,7 @@ def to_lake(
         market-platform ticks to-lake --drop-verified --yes
     """
     from market_platform.pipeline.bulk_load import described
+    from market_platform.pipeline.lakes import open_lake
     from market_platform.pipeline.legacy_moves import Mover
     from market_platform.pipeline.legacy_rows import Allowances
     from market_platform.pipeline.platform import Provenance
@@ -92,7 +92,7 @@ def to_lake(
                 bar.advance(bar.tasks[0].id)
 
             mover = Mover(
-                _open_lake(settings),
+                open_lake(settings),
                 warehouse,
                 Provenance(f"direct-{utc_now():%Y%m%dT%H%M%S}", TICKS_VERSION),
                 Allowances(truncate_times, zero_volumes),
@@ -174,16 +174,3 @@ def _bar(what: str, total: int) -> Bar:
     )
     bar.add_task(what, total=total)
     return bar
-
-
-def _open_lake(settings: Settings) -> Lake:
-    from market_platform.lake.store import Lake
-
-    key, secret = settings.r2_access_key_id, settings.r2_secret_access_key
-    return Lake.open(
-        settings.resolved_lake_url,
-        access_key_id=key.get_secret_value() if key else None,
-        secret_access_key=secret.get_secret_value() if secret else None,
-        endpoint=settings.resolved_r2_endpoint,
-        region=settings.r2_region,
-    )

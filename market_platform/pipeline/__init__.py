@@ -7,6 +7,7 @@ Does not: Dagster (`defs/` wraps these functions), wire formats, SQL, how a file
     candles.py   the day's ticks → candles 1m … 1d in Postgres
     periods.py   complete days → candles 1w and 1M
     manifests.py the lake against its manifests; lost manifests made again
+    lakes.py     settings → the lake of a database
     legacy.py    old JSON tick parts → day files + manifest rows
     sweep.py     day files that later ones replaced, removed
     exports/     rows of a span → files for models, and beside each a JSON that says what is in it

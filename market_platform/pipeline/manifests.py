@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from market_platform.domain.clock import from_ms
+from market_platform.lake.kinds import KINDS
 from market_platform.lake.store import Lake
 from market_platform.lake.survey import Survey, SurveyedDay
 from market_platform.warehouse.engine import Warehouse
@@ -23,9 +24,10 @@ DAYS_IN_TRANSACTION = 500
 
 @dataclass(frozen=True, slots=True)
 class ManifestDifference:
-    """A day on which a manifest and the lake disagree, and how."""
+    """A day on which a manifest and the lake disagree, and how; `kind` is `ticks` or `trades`."""
 
     pair: str
+    kind: str
     day: date
     problem: str
 
@@ -57,7 +59,7 @@ def compare_manifests(
         WarehouseError: the database does not answer.
         LakeError: the lake does not answer.
     """
-    current = {(f"{each.exchange}/{each.symbol}", each.day): each for each in found.current}
+    current = {(f"{each.exchange}/{each.symbol}", each.kind, each.day): each for each in found.current}
     by_key = {each.object_key: each for each in (*found.current, *found.superseded)}
     differences: list[ManifestDifference] = []
     with warehouse.connect() as connection:
@@ -67,16 +69,17 @@ def compare_manifests(
             if (exchange or pair.exchange) == pair.exchange and (symbol or pair.symbol) == pair.symbol
         ]
         for pair in pairs:
-            for day, row in load_lake_days(connection, pair.id, first, last).items():
-                newest = current.pop((pair.name, day), None)
-                problem = _difference(lake, row, newest, by_key)
-                if problem:
-                    differences.append(ManifestDifference(pair.name, day, problem))
+            for kind in KINDS:
+                for day, row in load_lake_days(connection, pair.id, first, last, kind=kind).items():
+                    newest = current.pop((pair.name, kind, day), None)
+                    problem = _difference(lake, row, newest, by_key)
+                    if problem:
+                        differences.append(ManifestDifference(pair.name, kind, day, problem))
     differences += [
-        ManifestDifference(pair, day, f"no manifest names {file.object_key}; `market-platform lake rebuild` adds it")
-        for (pair, day), file in current.items()
+        ManifestDifference(*of, f"no manifest names {file.object_key}; `market-platform lake rebuild` adds it")
+        for of, file in current.items()
     ]
-    return sorted(differences, key=lambda each: (each.pair, each.day))
+    return sorted(differences, key=lambda each: (each.pair, each.kind, each.day))
 
 
 def rebuild_manifests(warehouse: Warehouse, found: Survey, *, dry_run: bool = False) -> ManifestRebuild:
@@ -85,33 +88,47 @@ def rebuild_manifests(warehouse: Warehouse, found: Survey, *, dry_run: bool = Fa
     Raises:
         WarehouseError: the database does not answer. What was added before stays; doing it again adds the rest.
     """
-    by_pair: dict[str, list[SurveyedDay]] = defaultdict(list)
+    by_pair: dict[tuple[str, str], list[SurveyedDay]] = defaultdict(list)
     for file in found.current:
-        by_pair[f"{file.exchange}/{file.symbol}"].append(file)
+        by_pair[f"{file.exchange}/{file.symbol}", file.kind].append(file)
     with warehouse.connect() as connection:
         known = {pair.name: pair.id for pair in load_pairs(connection)}
     added: list[SurveyedDay] = []
     kept = 0
-    for name, files in sorted(by_pair.items()):
+    for (name, kind), files in sorted(by_pair.items()):
         if name not in known:
             continue
         for start in range(0, len(files), DAYS_IN_TRANSACTION):
             batch = files[start : start + DAYS_IN_TRANSACTION]
-            with warehouse.begin() as connection:
-                there = load_lake_days(connection, known[name], batch[0].day, batch[-1].day)
-                missing = [file for file in batch if file.day not in there]
-                if not dry_run:  # a backfill may be committing one of them now
-                    missing = [file for file in missing if lock_lake_day(connection, known[name], file.day) is None]
-                for file in missing if not dry_run else ():
-                    commit_lake_day(connection, _manifest(known[name], file))
+            missing = _add_missing(warehouse, known[name], kind, batch, dry_run=dry_run)
             added += missing
             kept += len(batch) - len(missing)
-    return ManifestRebuild(tuple(added), kept, tuple(name for name in sorted(by_pair) if name not in known))
+    return ManifestRebuild(tuple(added), kept, tuple(sorted({name for name, _ in by_pair if name not in known})))
+
+
+def _add_missing(
+    warehouse: Warehouse, pair_id: int, kind: str, files: Sequence[SurveyedDay], *, dry_run: bool
+) -> list[SurveyedDay]:
+    """Those of a pair's files, sorted by day, whose day has no manifest; each got one, in one transaction."""
+    with warehouse.begin() as connection:
+        there = load_lake_days(connection, pair_id, files[0].day, files[-1].day, kind=kind)
+        missing = [file for file in files if file.day not in there]
+        if dry_run:
+            return missing
+        # a backfill or a compaction may be committing one of them now
+        missing = [file for file in missing if lock_lake_day(connection, pair_id, file.day, kind=kind) is None]
+        for file in missing:
+            commit_lake_day(connection, _manifest(pair_id, file))
+    return missing
 
 
 def _difference(lake: Lake, row: LakeDay, newest: SurveyedDay | None, by_key: Mapping[str, SurveyedDay]) -> str | None:
     if row.object_key is None:
-        return f"its manifest says {row.condition} without ticks, the lake has {newest.object_key}" if newest else None
+        return (
+            f"its manifest says {row.condition} without {row.kind}, the lake has {newest.object_key}"
+            if newest
+            else None
+        )
     file = by_key.get(row.object_key)
     if file is None:
         if lake.exists(row.object_key):
@@ -119,15 +136,15 @@ def _difference(lake: Lake, row: LakeDay, newest: SurveyedDay | None, by_key: Ma
         return f"its manifest names {row.object_key}, which is not in the lake; backfill the day again"
     said, is_ = (row.content_hash, row.rows, row.condition), (file.content_hash, file.rows, file.condition)
     if said != is_:
-        return f"its manifest says {_told(said)}, {row.object_key} says {_told(is_)}"
+        return f"its manifest says {_told(row.kind, said)}, {row.object_key} says {_told(row.kind, is_)}"
     if newest is not None and newest.object_key != row.object_key:
         return f"the lake has a newer file that was never committed: {newest.object_key}"
     return None
 
 
-def _told(values: Sequence[object]) -> str:
+def _told(kind: str, values: Sequence[object]) -> str:
     content_hash, rows, condition = values
-    return f"{rows} ticks, {condition}, hash {str(content_hash)[:12]}…"
+    return f"{rows} {kind}, {condition}, hash {str(content_hash)[:12]}…"
 
 
 def _manifest(trading_pair_id: int, file: SurveyedDay) -> LakeDay:
@@ -143,5 +160,6 @@ def _manifest(trading_pair_id: int, file: SurveyedDay) -> LakeDay:
         condition=file.condition,
         run_id=file.run_id or "lake-rebuild",
         code_version=file.code_version,
+        kind=file.kind,
         raw_inputs=[each for each in file.raw_inputs if isinstance(each, dict)],
     )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.databases import Database
@@ -18,6 +17,7 @@ from market_platform.exchanges.history import HistorySource
 from market_platform.exchanges.limits import install_ledger, remove_ledger
 from market_platform.exchanges.registry import open_history, open_tick_source
 from market_platform.lake.store import Lake
+from market_platform.pipeline.lakes import open_lake
 from market_platform.settings import Settings
 from market_platform.warehouse.engine import Warehouse, create_warehouse
 from market_platform.warehouse.rate_limits import PostgresLedger
@@ -68,28 +68,15 @@ class Platform:
     ) -> Platform:
         """Open what the settings name; no I/O happens here.
 
-        `role` is what the database must say of itself before anything is written to it. A training database has a folder of
-        its own in the lake: files that one database's manifests do not name are removed, and the other might name them.
+        `role` is what the database must say of itself before anything is written to it; each has a lake of its own (lakes.py).
 
         `limits_url` is the database that all processes of this address count in, whichever they write to: that of the
         settings unless told.
         """
-
-        def secret(value: Any) -> str | None:
-            return value.get_secret_value() if value is not None else None
-
         realtime = settings.database_url
         limits = PostgresLedger(limits_url or (realtime.get_secret_value() if realtime else database_url))
         opened = cls(
-            lake=Lake.open(
-                settings.resolved_lake_url
-                if role == "realtime"
-                else f"{settings.resolved_lake_url.rstrip('/')}/{role}",
-                access_key_id=secret(settings.r2_access_key_id),
-                secret_access_key=secret(settings.r2_secret_access_key),
-                endpoint=settings.resolved_r2_endpoint,
-                region=settings.r2_region,
-            ),
+            lake=open_lake(settings, role),
             warehouse=create_warehouse(
                 database_url,
                 pool_size=settings.database_pool_size,
