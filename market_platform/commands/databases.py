@@ -59,3 +59,19 @@ def open_to_read(settings: Settings, database: Database) -> Iterator[Warehouse]:
         with warehouse.connect() as conn:
             refuse_other(conn, warehouse.role or "realtime")
         yield warehouse
+
+
+def describe_training(settings: Settings) -> str:
+    """The training database as this command sees it, so that a run elsewhere can tell whether it sees the same.
+
+    Raises:
+        ConfigError: as `choose_database`.
+        WarehouseError: it does not answer, or is not the training database.
+    """
+    from market_platform.embedded.databases import open_database
+    from market_platform.warehouse.database_role import describe_database
+
+    with open_database(settings, "training") as warehouse:
+        warehouse.check_role()
+        with warehouse.connect() as connection:
+            return describe_database(connection)

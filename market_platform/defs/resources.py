@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import dagster as dg
 
-from market_platform.defs.names import is_training
+from market_platform.defs.failures import as_failure
+from market_platform.defs.names import DATABASE_TAG, is_training
 from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.databases import Database
 from market_platform.domain.errors import WarehouseError, WrongDatabaseError
@@ -39,8 +40,21 @@ def platform_key(pair: TradingPair) -> str:
 
 
 def platform_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, pair: TradingPair) -> Platform:
-    """The platform with the pair's database; the step must require `platform_key(pair)`."""
+    """The platform with the pair's database; the step must require `platform_key(pair)`.
+
+    Raises:
+        Failure: a command launched the run for another database than the one that these settings name.
+    """
     opened: Platform = getattr(context.resources, platform_key(pair))
+    described = context.run.tags.get(DATABASE_TAG)
+    if described is not None:
+        from market_platform.warehouse.database_role import require_described
+
+        try:
+            with opened.warehouse.connect() as connection:
+                require_described(connection, described)
+        except WarehouseError as error:
+            raise as_failure(error) from error
     return opened
 
 

@@ -4,8 +4,8 @@ The row belongs to the database and not to its address, so a URL that is swapped
 change what a database is. A database is claimed once, at its first migration or sync, while it has no pairs yet; later only
 `market-platform db claim` changes it.
 
-Belongs here: reading, requiring and claiming a role; whether two connections are to one database. Does not: which URL is
-which (embedded/databases.py).
+Belongs here: reading, requiring and claiming a role; whether two connections, or two processes, have one database. Does not:
+which URL is which (embedded/databases.py).
 """
 
 from __future__ import annotations
@@ -129,6 +129,35 @@ def require_another_database(training: Warehouse, realtime: Warehouse) -> None:
         raise WrongDatabaseError(
             f"{_URL_SETTING['training']} and {_URL_SETTING['realtime']} are one database, {training.name}, so nothing was "
             "written; unset the first to keep both kinds of data in it, or name another one"
+        )
+
+
+def describe_database(conn: Connection) -> str:
+    """What another process knows this database by, and how we name it: `7412…/16385 127.0.0.1:5439/market_training`.
+
+    The server's own identifier and the database's number on it: the same by whichever address, another one in a restored
+    dump. A copy of a server's files has the same; `is_same_database` tells those apart, which takes both at one time.
+    """
+    identity = conn.exec_driver_sql(
+        "SELECT system_identifier || '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "FROM pg_control_system()"
+    ).scalar_one()
+    return f"{identity} {_name(conn)}"
+
+
+def require_described(conn: Connection, description: str) -> None:
+    """Do nothing when this is the database that another process described. To be called before anything is written.
+
+    Raises:
+        WrongDatabaseError: it is another one; names both.
+    """
+    identity, _, name = description.partition(" ")
+    found, _, here = describe_database(conn).partition(" ")
+    if found != identity:
+        raise WrongDatabaseError(
+            f"launched for the database at {name}, but this run's own settings name another one, at {here}, so nothing was "
+            f"written; set {_URL_SETTING['training']} alike in the shell that launches and where Dagster was started, best in "
+            "`.env`, restart the platform and launch it again"
         )
 
 

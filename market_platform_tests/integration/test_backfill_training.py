@@ -4,28 +4,54 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
+import dagster as dg
+import psycopg
 import pytest
+from psycopg import sql
 
 from market_platform.commands.dagster_api import TRAINING_SCHEDULE, BackfillRefusedError, DagsterApi
+from market_platform.commands.databases import describe_training
+from market_platform.defs.build import accept_beta, build_defs
 from market_platform.defs.jobs import database_name
-from market_platform.defs.names import TRAINING
+from market_platform.defs.names import DATABASE_TAG, TRAINING
+from market_platform.defs.partitions import range_tags
+from market_platform.defs.policies import Policies
 from market_platform.defs.schedules import HISTORY_YESTERDAY
+from market_platform.domain.errors import WarehouseError, WrongDatabaseError
+from market_platform.embedded.databases import sync_database
+from market_platform.replay.testing import running_replay
+from market_platform.settings import Settings, get_settings
+from market_platform.starlistings import configured_pairs
+from market_platform.warehouse.urls import shown_url
+from market_platform_tests.fixtures.export_commands import Run, command_line
+from market_platform_tests.fixtures.history_world import past_world
+from market_platform_tests.fixtures.two_databases import TwoDatabases, row_counts
 
 
 class _Webserver(BaseHTTPRequestHandler):
-    """As much of Dagster's GraphQL as the question needs: its schedules, before a reload and after it."""
+    """As much of Dagster's GraphQL as a launch needs: its schedules, before a reload and after it; every asset is known."""
 
     schedules: ClassVar[list[list[str]]]
+    launched: ClassVar[list[dict[str, Any]]]
 
     def do_POST(self) -> None:
         query = self.rfile.read(int(self.headers["content-length"])).decode()
+        asked = json.loads(query)["variables"]
         if "reloadRepositoryLocation" in query:
             self.schedules.pop(0)
             data: object = {"reloadRepositoryLocation": {"__typename": "WorkspaceLocationEntry"}}
+        elif "launchPartitionBackfill" in query:
+            self.launched.append(asked["params"])
+            data = {"launchPartitionBackfill": {"__typename": "LaunchBackfillSuccess", "backfillId": "b1"}}
+        elif "assetNodes" in query:
+            data = {"assetNodes": [{"assetKey": key} for key in asked["keys"]]}
         else:
             named = [{"name": name} for name in self.schedules[0]]
             data = {"repositoriesOrError": {"nodes": [{"schedules": named}]}}
@@ -45,6 +71,7 @@ def api() -> Iterator[DagsterApi]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         api = DagsterApi(f"http://127.0.0.1:{server.server_port}")
+        _Webserver.launched = []
         try:
             yield api
         finally:
@@ -73,3 +100,127 @@ def test_settings_that_differ_launch_nothing(api: DagsterApi, own: bool) -> None
     _Webserver.schedules = [[] if own else [TRAINING_SCHEDULE]] * 2
     with pytest.raises(BackfillRefusedError, match="nothing was launched"):
         api.require_training(own=own)
+
+
+@pytest.fixture
+def two(make_database: Callable[[], str], tmp_path: Path) -> TwoDatabases:
+    """Both, synced."""
+    made = TwoDatabases(make_database(), make_database(), tmp_path)
+    made.sync()
+    return made
+
+
+@pytest.fixture
+def run(
+    api: DagsterApi,
+    two: TwoDatabases,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Run]:
+    """Command lines whose Dagster is the scripted one."""
+    monkeypatch.setenv("DAGSTER_PORT", api.url.rpartition(":")[2])
+    monkeypatch.setenv("TRAINING_DATABASE_URL", two.training_url or "")
+    monkeypatch.setenv("STARLISTINGS_FILE", str(tmp_path / "realtime.yaml"))
+    monkeypatch.setenv("TRAINING_STARS_FILE", str(tmp_path / "training.yaml"))
+    yield command_line(two.realtime_url, tmp_path, monkeypatch, capsys)
+    get_settings.cache_clear()
+
+
+BACKFILL = (
+    "backfill",
+    "binance/BTCUSDT",
+    "--from",
+    "2026-11-16",
+    "--to",
+    "2026-11-16",
+    "--intervals",
+    "1h",
+    "--no-wait",
+)
+
+
+def test_a_launch_for_training_says_which_database_it_means(run: Run, two: TwoDatabases) -> None:
+    _Webserver.schedules = [[TRAINING_SCHEDULE]]
+    assert run(*BACKFILL, "--database", "training")[0] == 0
+    assert run(*BACKFILL)[0] == 0
+    training, realtime = ({each["key"]: each["value"] for each in one["tags"]} for one in _Webserver.launched)
+    assert training[DATABASE_TAG] == describe_training(two.settings)
+    assert DATABASE_TAG not in realtime
+
+
+def test_nothing_is_launched_for_a_database_that_is_not_the_training_one(
+    run: Run, two: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _Webserver.schedules = [[TRAINING_SCHEDULE]]
+    monkeypatch.setenv("TRAINING_DATABASE_URL", two.realtime_url)
+    code, _, said = run(*BACKFILL, "--database", "training")
+    assert (code, _Webserver.launched) == (1, [])
+    assert "is the realtime database" in said
+
+
+def materialise(settings: Settings, described: str) -> tuple[bool, str]:
+    """What Dagster does with a launched day, by its own settings: whether it succeeded, and the failure."""
+    accept_beta()
+    pairs = [pair for pair in configured_pairs(settings) if pair.database == TRAINING and pair.symbol == "BTCUSDT"]
+    definitions = build_defs(pairs, settings, policies=Policies.standard(31, retry_delay_s=0))
+    day = date(2026, 11, 16)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey([TRAINING, "binance", "BTCUSDT", "history_candles_1h"])],
+            tags={**range_tags(day, day), DATABASE_TAG: described},
+            raise_on_error=False,
+        )
+        failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+        restarts = [event for event in result.all_events if event.is_step_up_for_retry]
+    assert not restarts, "a retry can't help"
+    told = [data.user_failure_data.description or "" for data in failures if data.user_failure_data]
+    return result.success, "".join(told)
+
+
+@pytest.mark.slow
+def test_a_run_writes_to_the_database_that_the_command_meant_and_to_no_other(
+    two: TwoDatabases, make_database: Callable[[], str]
+) -> None:
+    elsewhere = make_database()
+    shell = two.with_urls(two.realtime_url, elsewhere)
+    sync_database(shell, "training")
+    with running_replay(world=past_world()) as exchange:
+        dagster = two.with_urls(two.realtime_url, two.training_url, **exchange.live_urls)
+        exchange.log.clear()
+        before = (two.contents(), row_counts(elsewhere))
+        success, failure = materialise(dagster, describe_training(shell))
+        assert not success
+        assert f"launched for the database at {shown_url(elsewhere)}" in failure
+        assert f"another one, at {shown_url(two.training_url or '')}, so nothing was written" in failure
+        assert (two.contents(), row_counts(elsewhere)) == before
+        assert not exchange.log.paths, "nothing is fetched for it"
+        assert materialise(dagster, describe_training(two.settings)) == (True, "")
+        assert exchange.log.paths
+    assert two.contents()["training"]["candles"] == 24
+
+
+def test_a_database_is_known_by_any_address_and_its_copy_is_another(two: TwoDatabases, postgres_url: str) -> None:
+    url = two.training_url or ""
+    name = urlsplit(url).path.lstrip("/")
+    same = two.with_urls(two.realtime_url, url.replace("127.0.0.1", "localhost"))
+    identity = describe_training(two.settings).partition(" ")[0]
+    assert describe_training(same).partition(" ")[0] == identity
+    with psycopg.connect(postgres_url, autocommit=True) as conn:
+        conn.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(f"{name}_copy"), sql.Identifier(name))
+        )
+    try:
+        copy = two.with_urls(two.realtime_url, f"{url}_copy")
+        assert describe_training(copy).partition(" ")[0] != identity
+    finally:
+        with psycopg.connect(postgres_url, autocommit=True) as conn:
+            conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(f"{name}_copy")))
+
+
+def test_a_database_that_can_not_be_asked_or_is_the_other_is_not_described(two: TwoDatabases) -> None:
+    with pytest.raises(WrongDatabaseError):
+        describe_training(two.with_urls(two.training_url, two.realtime_url))
+    with pytest.raises(WarehouseError):
+        describe_training(two.with_urls(two.realtime_url, "postgresql://nobody@127.0.0.1:9/nowhere"))
