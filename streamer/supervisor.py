@@ -23,8 +23,9 @@ from streamer.gaps.keeper import GapKeeper
 from streamer.rest.confirmations import Confirmations, LastCandles
 from streamer.rest.polls import Polls
 from streamer.routing.exchange_clock import ExchangeClock
+from streamer.routing.outlet import Shows
 from streamer.routing.pair_state import Traits
-from streamer.routing.router import Router, Shows
+from streamer.routing.router import Router
 from streamer.sink import IntakeStoppedError, Sink
 from streamer.times import Times
 from streamer.watch import Watch

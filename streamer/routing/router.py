@@ -1,14 +1,13 @@
-"""From events of an exchange's streams to rows, gaps and frames.
+"""From events of an exchange's streams to its pairs, and from there on.
 
-Belongs here: which pair an event is of, what goes to the sink, the bus, the gap ledger and the REST side. Does not: what an
-event changes for its pair (pair_state.py), connections (connections/slot.py), storing (the sink).
+Belongs here: which pair an event is of, whether it makes sense, when a pair is asked what follows. Does not: what an event
+changes for its pair (pair_state.py), who wants to know of it (outlet.py), connections (connections/slot.py).
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 from market_platform.domain.events import Candle, Control, Event, Funding, OpenInterest, Quote, Trade
 from market_platform.domain.live import Channel, LivePair, Subscription
@@ -20,29 +19,14 @@ from streamer.gaps.keeper import GapKeeper
 from streamer.routing.absurd import FUTURE_MS, absurdity
 from streamer.routing.exchange_clock import ExchangeClock
 from streamer.routing.outages import MARGIN_MS, Outages
-from streamer.routing.pair_state import Outcome, PairState, Traits
+from streamer.routing.outlet import Asked, Outlet, Shows
+from streamer.routing.pair_state import PairState, Traits
 from streamer.routing.refusals import Refusals
 from streamer.routing.tallies import Tallies
 from streamer.sink import DeadLetter, IntakeStoppedError, Sink
 from streamer.times import Times
 
 _MAX_TEXT = 65_536
-
-
-class Asked(Protocol):
-    """Takes ranges of candles that the exchange's REST side must say something about."""
-
-    def want(self, pair: LivePair, interval: str, start_ms: int, end_ms: int) -> None:
-        """The candles that open in [start, end) of the pair."""
-        ...
-
-
-class Shows(Protocol):
-    """Takes candles that are not closed, for clients."""
-
-    def candle(self, starlisting_id: int, candle: Candle, event_ms: int) -> None:
-        """The newest state of one."""
-        ...
 
 
 class Router:
@@ -69,10 +53,9 @@ class Router:
         self._traits = traits
         self._sink = sink
         self._keeper = keeper
-        self._shows = shows
-        self._asked = asked
         self._times = times
         self._outages = Outages(traits, sink, keeper, known_until)
+        self._outlet = Outlet(traits, sink, keeper, shows, asked, self._outages, self.tallies, clock)
         self._check_future = check_future
         self._pairs: dict[int, PairState] = {}
         self._undated: list[tuple[str, list[Subscription]]] = []
@@ -181,7 +164,7 @@ class Router:
             self.tallies.event(newest_ms, deliveries[-1][3] if timely else None)
         self.tallies.events += len(deliveries)
         for state in touched.values():
-            self._hand_on(state)
+            self._outlet.hand_on(state)
 
     def _learn_time(self, deliveries: Sequence[Delivery], latest_ms: int | None) -> bool:
         """Whether these events tell the exchange's time; before anything is made of them."""
@@ -226,8 +209,8 @@ class Router:
             if not isinstance(row, Candle):
                 self._take(state, row, self.clock.now())
         if candles:
-            self._store_candles(state.pair, candles, CandleRank.EXCHANGE)
-        self._hand_on(state)
+            self._outlet.candles(state.pair, candles, CandleRank.EXCHANGE)
+        self._outlet.hand_on(state)
 
     # --------------------------------------------------------------------------------------------------------------- time
 
@@ -250,7 +233,7 @@ class Router:
                 self._keeper.within(
                     state.pair, "trades", before_ms, now_ms, "stale", ids=(first_id, None), detail=detail
                 )
-            self._hand_on(state)
+            self._outlet.hand_on(state)
         self._outages.tick(now_ms)
         self.refusals.tell()
 
@@ -270,56 +253,7 @@ class Router:
 
     def _flush_pair(self, state: PairState) -> None:
         state.flush()
-        self._hand_on(state)
-
-    def _hand_on(self, state: PairState) -> None:
-        """Everything that the pair has to say, to those who want to know."""
-        out, pair = state.out, state.pair
-        state.out = Outcome()
-        rows = self.tallies.rows
-        if out.trades:
-            self._sink.trades(pair, out.trades)
-            rows["trades"] += len(out.trades)
-            self._outages.trades_came(state, out.trades)
-        if out.quotes:
-            self._sink.quotes(pair, out.quotes)
-            rows["quotes"] += len(out.quotes)
-        if out.closed:
-            rank = CandleRank.EXCHANGE if self._traits.candles_flagged else CandleRank.LIVE_STREAM
-            self._store_candles(pair, out.closed, rank)
-        if out.built:
-            self._store_candles(pair, out.built, CandleRank.LIVE_STREAM)
-        for minute_ms, funding in out.funding:
-            self._sink.funding(pair, minute_ms, funding)
-            rows["funding_rates"] += 1
-        for minute_ms, open_interest in out.open_interest:
-            self._sink.open_interest(pair, minute_ms, open_interest)
-            rows["open_interest"] += 1
-        for candle in out.forming:
-            starlisting_id = pair.starlistings.get(candle.interval)
-            if starlisting_id is not None:
-                self._shows.candle(starlisting_id, candle, candle.event_ms or self.clock.now())
-        self._tell_missing(state, out)
-
-    def _tell_missing(self, state: PairState, out: Outcome) -> None:
-        pair, now_ms = state.pair, self.clock.now()
-        for interval, start_ms, end_ms in out.missing:
-            self._keeper.within(pair, "candles", start_ms, end_ms, "missing_candle", interval=interval)
-            self.tallies.gaps["missing_candle"] += 1
-        for interval, start_ms, end_ms in out.unconfirmed:
-            self._asked.want(pair, interval, start_ms, end_ms)
-        for hole in out.holes:
-            if state.told_until is not None and hole.last <= state.told_until:
-                continue  # a gap already says so
-            start_ms = min(state.trade_before_hole_ms or now_ms, now_ms)
-            self._keeper.within(pair, "trades", start_ms, now_ms, "id_hole", ids=hole)
-            self.tallies.gaps["id_hole"] += 1
-
-    def _store_candles(self, pair: LivePair, candles: Sequence[Candle], rank: CandleRank) -> None:
-        wanted = [each for each in candles if each.interval in pair.starlistings]
-        if wanted:
-            self._sink.candles(pair, wanted, rank)
-            self.tallies.rows["candles"] += len(wanted)
+        self._outlet.hand_on(state)
 
 
 def _when(event: Event) -> int | None:
