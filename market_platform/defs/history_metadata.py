@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from market_platform.defs.chart import line_chart
-from market_platform.defs.metadata import Metadata, add_chart, candle_metadata, span_metadata, version_tags
+from market_platform.defs.metadata import Metadata, add_chart, candle_metadata, span_metadata
 from market_platform.domain.intervals import Interval, parse_interval
 from market_platform.pipeline.versions import HISTORY_VERSION
 
@@ -30,16 +30,6 @@ def history_metadata(report: HistoryReport) -> Metadata:
     if isinstance(report, HistoryCandleReport):
         return history_candle_metadata(report, HISTORY_VERSION)
     return series_metadata(report, HISTORY_VERSION)
-
-
-def history_materialization(key: dg.AssetKey, report: HistoryReport) -> dg.AssetMaterialization:
-    """The day as an event of its own."""
-    return dg.AssetMaterialization(
-        key,
-        partition=report.day.isoformat(),
-        metadata=history_metadata(report),
-        tags=version_tags(report.data_version),
-    )
 
 
 def history_candle_metadata(report: HistoryCandleReport, code_version: str) -> Metadata:

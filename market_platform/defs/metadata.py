@@ -5,7 +5,6 @@ An event stays below 6 KB, so that years of them stay cheap: tables and schemas 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,6 @@ from market_platform.domain.intervals import bucket_end, parse_interval
 if TYPE_CHECKING:
     from market_platform.pipeline.reports import CandleDayReport, CompactionReport, TickDayReport
 
-DATA_VERSION_TAG = "dagster/data_version"
 _QUARTER_HOUR_S = 900
 _CHARTED = {"15m", "30m", "1h", "4h"}
 
@@ -96,11 +94,6 @@ def compaction_metadata(report: CompactionReport, code_version: str) -> Metadata
     if report.object_key:
         metadata["object"] = dg.MetadataValue.path(report.object_key)
     return metadata
-
-
-def version_tags(data_version: str) -> Mapping[str, str]:
-    """Tags of an event that is logged by itself, so that Dagster knows the partition's data version."""
-    return {DATA_VERSION_TAG: data_version or "empty"}
 
 
 def hour_list(hours: tuple[int, ...] | list[int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
 import dagster as dg
 
@@ -30,21 +31,25 @@ class Policies:
         )
 
 
+@cache
 def daily_freshness() -> dg.FreshnessPolicy:
     """Stale when nothing came for three and a half days: a weekend with a holiday on Monday is not an alarm."""
     return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=84), warn_window=timedelta(hours=36))
 
 
+@cache
 def weekly_freshness() -> dg.FreshnessPolicy:
     """Stale a day and a half after a week's candle should have been there."""
     return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=9), warn_window=timedelta(days=8))
 
 
+@cache
 def monthly_freshness() -> dg.FreshnessPolicy:
     """Stale three days after a month's candle should have been there."""
     return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=35), warn_window=timedelta(days=33))
 
 
+@cache
 def stream_freshness(interval: timedelta, *, round_the_clock: bool) -> dg.FreshnessPolicy:
     """Stale when the sensor, which reports a day in progress every hour, has had nothing new of the stream to report.
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from market_platform.defs.history_metadata import history_materialization
+from market_platform.defs.assets.history_step import made_history
+from market_platform.defs.assets.results import log_partitions
 from market_platform.defs.jobs import database_name
 from market_platform.defs.names import (
     HISTORY_LAYERS,
@@ -128,7 +129,7 @@ async def _find(
 
 def _tell(context: dg.OpExecutionContext, key: dg.AssetKey, report: "HistoryReport") -> None:
     """Report a day as soon as it is committed, whatever becomes of the others."""
-    context.log_event(history_materialization(key, report))
+    log_partitions(context, key, [made_history(report)])
 
 
 def _fetch(

@@ -1,17 +1,20 @@
 """Candles of a pair from 1m to 1d: the day's ticks → the table `candles`, all intervals of a day in one pass."""
 
-# no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
+from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from market_platform.defs.checks import Outcome, candle_check_specs, check_candle_days, check_result
+from market_platform.defs.assets.layers import Results, Step, layer_key, layer_spec
+from market_platform.defs.assets.results import Made, layer_result, log_partitions
+from market_platform.defs.checks import Outcome, candle_check_specs, check_candle_days
 from market_platform.defs.failures import as_failure, is_last_attempt, typed_failures
-from market_platform.defs.metadata import candle_metadata, version_tags
-from market_platform.defs.names import TICKS, asset_path, candle_layer, day_intervals, group_name, identifier
+from market_platform.defs.metadata import candle_metadata
+from market_platform.defs.names import TICKS, candle_layer, day_intervals, identifier
 from market_platform.defs.partitions import Partitions, partition_dates
 from market_platform.defs.policies import Policies, daily_freshness
 from market_platform.defs.quality import record_outcomes
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 def candle_key(pair: TradingPair, interval: Interval) -> dg.AssetKey:
     """Key of an interval's candles: `dukascopy/EURUSD/candles_5m`."""
-    return dg.AssetKey(asset_path(pair, candle_layer(interval)))
+    return layer_key(pair, candle_layer(interval))
 
 
 def candle_assets(pair: TradingPair, partitions: Partitions, policies: Policies) -> dg.AssetsDefinition:
@@ -36,29 +39,22 @@ def candle_assets(pair: TradingPair, partitions: Partitions, policies: Policies)
     intervals = day_intervals(pair)
     schema = candle_schema(pair.coin, pair.quote, pair.candle_price)
     specs = [
-        _spec(pair, interval, before, schema) for before, interval in zip((None, *intervals), intervals, strict=False)
+        _spec(pair, interval, before, schema, partitions)
+        for before, interval in zip((None, *intervals), intervals, strict=False)
     ]
     checks = [
         check
         for interval in intervals
         for check in candle_check_specs(candle_key(pair, interval), with_coverage=interval == intervals[0])
     ]
-
-    @dg.multi_asset(
+    return Step(
+        specs,
+        partial(_materialise, pair=pair, policies=policies),
+        PLATFORM,
+        checks,
         name=identifier(pair.exchange, "", pair.symbol, "", "candles"),
-        specs=specs,
-        check_specs=checks,
-        can_subset=True,
-        partitions_def=partitions.days,
-        backfill_policy=policies.backfill,
-        retry_policy=policies.retry,
-        required_resource_keys={PLATFORM},
         description=f"Candles of {pair.trading_pair} on {pair.exchange}, {intervals[0]} to {intervals[-1]}, of whole days.",
-    )
-    def candles(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        yield from _materialise(context, pair, policies)
-
-    return candles
+    ).as_assets(policies)
 
 
 def report_candles_of_kept_days(context: dg.AssetExecutionContext, pair: TradingPair, days: Sequence[date]) -> None:
@@ -89,9 +85,7 @@ def report_candles_of_kept_days(context: dg.AssetExecutionContext, pair: Trading
     _log_days(context, pair, reports)
 
 
-def _materialise(
-    context: dg.AssetExecutionContext, pair: TradingPair, policies: Policies
-) -> Iterator[dg.MaterializeResult[None]]:
+def _materialise(context: dg.AssetExecutionContext, pair: TradingPair, policies: Policies) -> Results:
     from market_platform.pipeline.candles import build_candle_days
     from market_platform.pipeline.platform import Provenance
 
@@ -121,49 +115,34 @@ def _materialise(
     with typed_failures(f"{pair.name} candle checks"):
         record_outcomes(platform, pair, outcomes, context.run.run_id)
     for interval, mine in by_interval.items():
-        key = candle_key(pair, interval)
-        for report in mine:
-            metadata = candle_metadata(report, CANDLES_VERSION)
-            context.add_asset_metadata(metadata, asset_key=key, partition_key=report.day.isoformat())
-        only = mine[0].data_version or "empty" if len(mine) == 1 else None
-        yield dg.MaterializeResult(
-            asset_key=key,
-            check_results=[check_result(key, outcome) for outcome in outcomes[interval]],
-            data_version=dg.DataVersion(only) if only else None,
-        )
+        yield layer_result(context, candle_key(pair, interval), [_made(each) for each in mine], outcomes[interval])
 
 
-def _log_days(context: dg.AssetExecutionContext, pair: TradingPair, reports: "Sequence[CandleDayReport]") -> None:
+def _log_days(context: dg.AssetExecutionContext, pair: TradingPair, reports: Sequence[CandleDayReport]) -> None:
     """Report each partition by an event of its own, in the order of dependencies."""
     for interval in day_intervals(pair):
-        for report in reports:
-            if report.interval == interval.name:
-                context.log_event(
-                    dg.AssetMaterialization(
-                        candle_key(pair, interval),
-                        partition=report.day.isoformat(),
-                        metadata=candle_metadata(report, CANDLES_VERSION),
-                        tags=version_tags(report.data_version),
-                    )
-                )
+        mine = [_made(report) for report in reports if report.interval == interval.name]
+        log_partitions(context, candle_key(pair, interval), mine)
 
 
-def _spec(pair: TradingPair, interval: Interval, before: Interval | None, schema: dg.TableSchema) -> dg.AssetSpec:
-    parent = dg.AssetKey(asset_path(pair, TICKS)) if before is None else candle_key(pair, before)
-    return dg.AssetSpec(
-        key=candle_key(pair, interval),
-        deps=[parent],
-        skippable=True,
+def _made(report: CandleDayReport) -> Made:
+    return Made(report.day, candle_metadata(report, CANDLES_VERSION), report.data_version)
+
+
+def _spec(
+    pair: TradingPair, interval: Interval, before: Interval | None, schema: dg.TableSchema, partitions: Partitions
+) -> dg.AssetSpec:
+    return layer_spec(
+        pair,
+        candle_layer(interval),
+        partitions.days,
+        deps=[layer_key(pair, TICKS) if before is None else candle_key(pair, before)],
+        storage="postgres",
+        schema=schema,
+        table=view_name(interval),
+        freshness=daily_freshness() if interval.name in ("1m", "1d") else None,
         code_version=CANDLES_VERSION,
-        group_name=group_name(pair),
-        kinds={"postgres"},
-        owners=["team:market-data"],
-        freshness_policy=daily_freshness() if interval.name in ("1m", "1d") else None,
-        tags={"exchange": pair.exchange, "symbol": pair.symbol, "layer": candle_layer(interval)},
-        metadata={
-            "dagster/column_schema": schema,
-            "dagster/table_name": f"public.{view_name(interval)}",
-        },
+        skippable=True,
         description=candle_description(pair, interval),
     )
 

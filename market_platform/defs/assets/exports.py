@@ -4,13 +4,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from market_platform.defs.assets.candles import candle_key
 from market_platform.defs.assets.history import history_candle_key
+from market_platform.defs.assets.layers import OWNERS, Results, Step
+from market_platform.defs.assets.results import Made, layer_result
 from market_platform.defs.failures import typed_failures
+from market_platform.defs.metadata import Metadata
 from market_platform.defs.names import (
     FUNDING,
     HISTORY_LAYERS,
@@ -80,21 +84,16 @@ def export_asset(
     resource = TRAINING_PLATFORM if kind.database == TRAINING else PLATFORM
     folder = "date=YYYY-MM-DD" if kind.span == "day" else "month=YYYY-MM"
     root = f"exports/{kind.key.path[-1]}/{folder}"
-
-    @dg.asset(
+    freshness = daily_freshness() if kind.span == "day" else monthly_freshness()
+    spec = dg.AssetSpec(
         key=kind.key,
         deps=list(_sources(kind, pairs)),
         partitions_def=partitions.days if kind.span == "day" else partitions.months,
-        backfill_policy=policies.backfill,
-        retry_policy=policies.retry,
-        freshness_policy=(daily_freshness() if kind.span == "day" else monthly_freshness())
-        if kind.is_nightly
-        else None,
-        required_resource_keys={resource},
+        freshness_policy=freshness if kind.is_nightly else None,
         code_version=EXPORT_VERSION,
         group_name=identifier(*kind.key.path[:-1]),
         kinds={"parquet"},
-        owners=["team:market-data"],
+        owners=OWNERS,
         tags={"layer": "exports", "dataset": kind.dataset},
         description=(
             f"{DATASETS[kind.dataset]}, of every pair of the {kind.database} database that may be passed on, for models: a "
@@ -104,25 +103,21 @@ def export_asset(
             "known later than the row's close."
         ),
     )
-    def exported(context: dg.AssetExecutionContext, config: ExportConfig) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows the bare class only
-        return _materialise(context, kind, pairs, config.numbers, getattr(context.resources, resource))
-
-    return exported
+    work = partial(_materialise, kind=kind, pairs=pairs, resource=resource)
+    return Step([spec], work, resource, config=ExportConfig).as_assets(policies)
 
 
 def _materialise(
-    context: dg.AssetExecutionContext,
-    kind: ExportKind,
-    pairs: Sequence[TradingPair],
-    numbers: str,
-    platform: "Platform",
-) -> dg.MaterializeResult[None]:
+    context: dg.AssetExecutionContext, kind: ExportKind, pairs: Sequence[TradingPair], resource: str
+) -> Results:
     from market_platform.pipeline.exports.lake_exports import export_partition
     from market_platform.pipeline.exports.request import Dataset
 
+    platform: Platform = getattr(context.resources, resource)
+    numbers = ExportConfig(**context.op_execution_context.op_config).numbers
     if numbers not in ("decimal", "float64"):
         raise dg.Failure(f"numbers {numbers!r} is not possible; use decimal or float64", allow_retries=False)
-    made: list[PartitionExport] = []
+    made: list[Made] = []
     with typed_failures("/".join(kind.key.path)):
         for start in partition_dates(context):
             done = export_partition(
@@ -134,19 +129,17 @@ def _materialise(
                 numbers="float64" if numbers == "float64" else "decimal",
                 database=kind.database,
             )
-            made.append(done)
+            made.append(Made(start, _metadata(done), done.data_version))
             context.log.info(f"{done.folder}: {done.rows:,} rows in {len(done.files)} files")
-            context.add_asset_metadata(_metadata(done), partition_key=start.isoformat())
-    only = made[0].data_version if len(made) == 1 else None
-    return dg.MaterializeResult(data_version=dg.DataVersion(only) if only else None)
+    yield layer_result(context, kind.key, made)
 
 
-def _metadata(done: "PartitionExport") -> dict[str, dg.MetadataValue]:
+def _metadata(done: "PartitionExport") -> Metadata:
     """What a person sees of a partition."""
     changed = sum(each.changed for each in done.files)
     largest = sorted(done.files, key=lambda each: -each.rows)[:_SHOWN_FILES]
     listed = [f"{each.key} ({each.rows:,})" for each in largest]
-    metadata: dict[str, dg.MetadataValue] = {
+    metadata: Metadata = {
         "dagster/partition_row_count": dg.MetadataValue.int(done.rows),
         "rows": dg.MetadataValue.int(done.rows),
         "bytes": dg.MetadataValue.int(done.bytes),

@@ -6,22 +6,22 @@ All layers of a pair are one multi-asset, whichever of them are selected: a step
 definitions, and a hundred pairs have more than a thousand layers.
 """
 
-# no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
+from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg
 
 from market_platform.defs.assets.candles import view_name
 from market_platform.defs.assets.exchange import source_key
 from market_platform.defs.assets.history_step import KeptReports, materialise
+from market_platform.defs.assets.layers import Step, layer_key, layer_spec
 from market_platform.defs.checks import history_check_specs
 from market_platform.defs.history_texts import candle_text, series_text
 from market_platform.defs.names import (
     HISTORY_LAYERS,
     asset_path,
     day_intervals,
-    group_name,
     history_candle_layer,
     history_series,
     identifier,
@@ -43,12 +43,12 @@ _KEPT_FRESH = {SeriesKind.FUNDING, SeriesKind.OPEN_INTEREST}
 
 def history_candle_key(pair: TradingPair, interval: Interval) -> dg.AssetKey:
     """Key of an interval's fetched candles: `binance/BTCUSDT/history_candles_5m`."""
-    return dg.AssetKey(asset_path(pair, history_candle_layer(interval)))
+    return layer_key(pair, history_candle_layer(interval))
 
 
 def history_series_key(pair: TradingPair, kind: SeriesKind) -> dg.AssetKey:
     """Key of another fetched series: `binance/BTCUSDT.P/history_funding_rates`."""
-    return dg.AssetKey(asset_path(pair, HISTORY_LAYERS[kind]))
+    return layer_key(pair, HISTORY_LAYERS[kind])
 
 
 def history_assets(pair: TradingPair, partitions: Partitions, policies: Policies) -> dg.AssetsDefinition:
@@ -60,14 +60,14 @@ def history_assets(pair: TradingPair, partitions: Partitions, policies: Policies
         kind: history_series_key(pair, kind) for kind in kinds if kind is not SeriesKind.CANDLES
     }
     kept: KeptReports = {}
-
-    @dg.multi_asset(
-        name=identifier("", "").join(identifier(part) for part in asset_path(pair, "history")),
-        specs=[
-            *(_candle_spec(pair, interval, key) for interval, key in candles.items()),
-            *(_series_spec(pair, kind, key) for kind, key in series.items()),
+    return Step(
+        [
+            *(_candle_spec(pair, interval, partitions) for interval in candles),
+            *(_series_spec(pair, kind, partitions) for kind in series),
         ],
-        check_specs=[
+        partial(materialise, pair=pair, candles=candles, series=series, policies=policies, kept=kept),
+        platform_key(pair),
+        [
             *(
                 check
                 for number, key in enumerate(candles.values())
@@ -75,65 +75,49 @@ def history_assets(pair: TradingPair, partitions: Partitions, policies: Policies
             ),
             *(check for key in series.values() for check in history_check_specs(key, candles=False, coverage=True)),
         ],
-        can_subset=True,
-        partitions_def=partitions.days,
-        backfill_policy=policies.backfill,
-        retry_policy=policies.retry,
-        required_resource_keys={platform_key(pair)},
-        pool=pool_name(pair.exchange),
+        pool_name(pair.exchange),
+        name=identifier("", "").join(identifier(part) for part in asset_path(pair, "history")),
         description=f"What {pair.exchange} has of the past of {pair.trading_pair}, of whole days.",
-    )
-    def history(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        yield from materialise(context, pair, candles, series, policies, kept)
-
-    return history
+    ).as_assets(policies)
 
 
-def _candle_spec(pair: TradingPair, interval: Interval, key: dg.AssetKey) -> dg.AssetSpec:
+def _candle_spec(pair: TradingPair, interval: Interval, partitions: Partitions) -> dg.AssetSpec:
     view = view_name(interval)
-    return _spec(
+    return layer_spec(
         pair,
-        key,
-        fresh=interval.name in ("1m", "1d"),
+        history_candle_layer(interval),
+        partitions.days,
+        deps=[source_key(pair.exchange)],
         storage="postgres",
-        metadata={
-            "dagster/column_schema": live_candle_schema(pair.coin, pair.quote),
-            "dagster/table_name": f"public.{view}",
-        },
+        schema=live_candle_schema(pair.coin, pair.quote),
+        table=view,
+        freshness=_freshness(pair) if interval.name in ("1m", "1d") else None,
+        code_version=HISTORY_VERSION,
+        skippable=True,
         description=candle_text(pair, interval, view),
     )
 
 
-def _series_spec(pair: TradingPair, kind: SeriesKind, key: dg.AssetKey) -> dg.AssetSpec:
-    metadata: dict[str, object] = {"dagster/column_schema": _schema(pair, kind)}
-    if kind is not SeriesKind.TRADES:
-        metadata["dagster/table_name"] = f"public.{kind.value}"
-    return _spec(
+def _series_spec(pair: TradingPair, kind: SeriesKind, partitions: Partitions) -> dg.AssetSpec:
+    in_lake = kind is SeriesKind.TRADES
+    return layer_spec(
         pair,
-        key,
-        fresh=kind in _KEPT_FRESH,
-        storage="parquet" if kind is SeriesKind.TRADES else "postgres",
-        metadata=metadata,
+        HISTORY_LAYERS[kind],
+        partitions.days,
+        deps=[source_key(pair.exchange)],
+        storage="parquet" if in_lake else "postgres",
+        schema=_schema(pair, kind),
+        table=None if in_lake else kind.value,
+        freshness=_freshness(pair) if kind in _KEPT_FRESH else None,
+        code_version=HISTORY_VERSION,
+        skippable=True,
         description=series_text(pair, kind),
     )
 
 
-def _spec(
-    pair: TradingPair, key: dg.AssetKey, *, fresh: bool, storage: str, metadata: dict[str, object], description: str
-) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        key=key,
-        deps=[source_key(pair.exchange)],
-        skippable=True,
-        code_version=HISTORY_VERSION,
-        group_name=group_name(pair),
-        kinds={storage},
-        owners=["team:market-data"],
-        freshness_policy=daily_freshness() if fresh and not is_training(pair) else None,
-        tags={"exchange": pair.exchange, "symbol": pair.symbol, "layer": key.path[-1]},
-        metadata=metadata,
-        description=description,
-    )
+def _freshness(pair: TradingPair) -> dg.FreshnessPolicy | None:
+    """Of what is fetched every night; training pairs are fetched when somebody asks."""
+    return None if is_training(pair) else daily_freshness()
 
 
 def _schema(pair: TradingPair, kind: SeriesKind) -> dg.TableSchema:

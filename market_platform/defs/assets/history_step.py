@@ -6,16 +6,18 @@ Belongs here: from a run's selection to events. Does not: the assets (history.py
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from market_platform.defs.checks import Outcome, check_history_days, check_result
+from market_platform.defs.assets.layers import Results
+from market_platform.defs.assets.results import Made, layer_result, log_partitions
+from market_platform.defs.checks import Outcome, check_history_days
 from market_platform.defs.failures import as_failure, is_last_attempt, typed_failures
-from market_platform.defs.history_metadata import history_materialization, history_metadata
+from market_platform.defs.history_metadata import history_metadata
 from market_platform.defs.names import shown_name
 from market_platform.defs.partitions import partition_dates
 from market_platform.defs.policies import Policies
@@ -44,7 +46,7 @@ def materialise(
     series: Mapping[SeriesKind, dg.AssetKey],
     policies: Policies,
     kept: KeptReports,
-) -> Iterator[dg.MaterializeResult[None]]:
+) -> Results:
     """Fetch the run's days. When some fail the others are kept and reported one by one, and the run names the bad."""
     days = partition_dates(context)
     selected = context.selected_asset_keys
@@ -129,7 +131,7 @@ def _results(
     keys: Mapping[str, dg.AssetKey],
     intervals: Mapping[str, Interval],
     done: Reports,
-) -> Iterator[dg.MaterializeResult[None]]:
+) -> Results:
     """One result a layer, with its days' metadata and its checks' outcomes."""
     selected = context.op_execution_context.selected_asset_check_keys
     reports = {layer: [done[layer, day] for day in days] for layer in keys}
@@ -144,22 +146,18 @@ def _results(
         recorded[None] = [each for layer, found in outcomes.items() if layer not in intervals for each in found]
         record_outcomes(platform_of(context, pair), pair, recorded, context.run.run_id)
     for layer, mine in reports.items():
-        for report in mine:
-            context.add_asset_metadata(
-                history_metadata(report), asset_key=keys[layer], partition_key=report.day.isoformat()
-            )
-        only = mine[0].data_version or "empty" if len(mine) == 1 else None
-        yield dg.MaterializeResult(
-            asset_key=keys[layer],
-            check_results=[check_result(keys[layer], outcome) for outcome in outcomes[layer]],
-            data_version=dg.DataVersion(only) if only else None,
-        )
+        yield layer_result(context, keys[layer], [made_history(each) for each in mine], outcomes[layer])
+
+
+def made_history(report: HistoryReport) -> Made:
+    """A fetched day, of whatever series."""
+    return Made(report.day, history_metadata(report), report.data_version)
 
 
 def _log_days(context: dg.AssetExecutionContext, keys: Mapping[str, dg.AssetKey], done: Reports) -> None:
     """Report the good partitions of a failing run by events of their own."""
     for (layer, _), report in sorted(done.items()):
-        context.log_event(history_materialization(keys[layer], report))
+        log_partitions(context, keys[layer], [made_history(report)])
 
 
 def _line(pair: TradingPair, layer: str, report: HistoryReport) -> str:

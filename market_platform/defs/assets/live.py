@@ -11,13 +11,12 @@ import dagster as dg
 
 from market_platform.defs.assets.candles import view_name
 from market_platform.defs.assets.exchange import source_key
+from market_platform.defs.assets.layers import layer_key, layer_spec
 from market_platform.defs.names import (
     FUNDING,
     OPEN_INTEREST,
     TICKS,
-    asset_path,
     candle_layer,
-    group_name,
     has_context,
     stream_layer,
     tick_kind,
@@ -36,7 +35,7 @@ from market_platform.domain.pairs import TradingPair
 
 def stream_key(pair: TradingPair) -> dg.AssetKey:
     """Key of the ticks as the streamer writes them, in parts: `binance/BTCUSDT/stream_trades`."""
-    return dg.AssetKey(asset_path(pair, stream_layer(pair.exchange)))
+    return layer_key(pair, stream_layer(pair.exchange))
 
 
 def live_assets(pair: TradingPair, partitions: Partitions) -> list[dg.AssetSpec]:
@@ -50,17 +49,15 @@ def live_assets(pair: TradingPair, partitions: Partitions) -> list[dg.AssetSpec]
 def _parts(pair: TradingPair, partitions: Partitions) -> dg.AssetSpec:
     kind = tick_kind(pair.exchange)
     what = "quotes" if kind == TICKS else "trades"
-    return _spec(
+    schema = tick_schema if kind == TICKS else trade_schema
+    return layer_spec(
         pair,
         stream_layer(pair.exchange),
         partitions.live_days,
+        deps=[source_key(pair.exchange)],
         storage="parquet",
+        schema=schema(pair.coin, pair.quote),
         freshness=stream_freshness(timedelta(0), round_the_clock=_never_closes(pair)),
-        metadata={
-            "dagster/column_schema": tick_schema(pair.coin, pair.quote)
-            if kind == TICKS
-            else trade_schema(pair.coin, pair.quote)
-        },
         description=(
             f"Every one of the {what} of {pair.trading_pair} that {pair.exchange} streamed, as the streamer hands them to the lake: parts of "
             f"a day below `{kind}/{pair.symbol}/YYYY/MM/DD/parts/`, each named by its content. Once the day is over, "
@@ -70,16 +67,15 @@ def _parts(pair: TradingPair, partitions: Partitions) -> dg.AssetSpec:
 
 
 def _candles(pair: TradingPair, interval: Interval, partitions: Partitions) -> dg.AssetSpec:
-    return _spec(
+    return layer_spec(
         pair,
         candle_layer(interval),
         partitions.of_live(interval),
+        deps=[source_key(pair.exchange)],
         storage="postgres",
+        schema=live_candle_schema(pair.coin, pair.quote),
+        table=view_name(interval),
         freshness=stream_freshness(timedelta(seconds=interval.seconds), round_the_clock=_never_closes(pair)),
-        metadata={
-            "dagster/column_schema": live_candle_schema(pair.coin, pair.quote),
-            "dagster/table_name": f"public.{view_name(interval)}",
-        },
         description=(
             f"Closed {interval.name} candles of {pair.trading_pair} as {pair.exchange} streams them, exact: open, high, low and close in "
             f"{pair.quote}, volume in {pair.coin}. `time` is the open, UTC. What a stream missed is fetched afterwards; the "
@@ -91,44 +87,19 @@ def _candles(pair: TradingPair, interval: Interval, partitions: Partitions) -> d
 
 def _minutes(pair: TradingPair, layer: str, partitions: Partitions) -> dg.AssetSpec:
     what = "funding rate with mark and index prices" if layer == FUNDING else "open interest with the day's volumes"
-    return _spec(
+    return layer_spec(
         pair,
         layer,
         partitions.live_days,
+        deps=[source_key(pair.exchange)],
         storage="postgres",
+        schema=minute_schema(layer),
+        table=layer,
         freshness=stream_freshness(timedelta(0), round_the_clock=_never_closes(pair)),
-        metadata={
-            "dagster/column_schema": minute_schema(layer),
-            "dagster/table_name": f"public.{layer}",
-        },
         description=(
             f"The {what} of {pair.trading_pair} on {pair.exchange}: the last reading of each minute, as the exchange "
             f"sent it. Rows of the table `{layer}`. Minutes in which the stream was away can't be had again."
         ),
-    )
-
-
-def _spec(
-    pair: TradingPair,
-    layer: str,
-    definition: dg.TimeWindowPartitionsDefinition,
-    *,
-    storage: str,
-    freshness: dg.FreshnessPolicy,
-    metadata: dict[str, object],
-    description: str,
-) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        key=dg.AssetKey(asset_path(pair, layer)),
-        deps=[source_key(pair.exchange)],
-        partitions_def=definition,
-        group_name=group_name(pair),
-        kinds={storage},
-        owners=["team:market-data"],
-        freshness_policy=freshness,
-        tags={"exchange": pair.exchange, "symbol": pair.symbol, "layer": layer},
-        metadata=metadata,
-        description=description,
     )
 
 

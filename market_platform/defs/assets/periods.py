@@ -1,20 +1,22 @@
 """Candles of weeks and months from complete days: their own partitions, mapped from the days."""
 
-# no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from market_platform.defs.assets.candles import candle_description, candle_key, view_name
-from market_platform.defs.assets.history import history_candle_key
-from market_platform.defs.checks import candle_check_specs, check_candle_days, check_result
+from market_platform.defs.assets.candles import candle_description, view_name
+from market_platform.defs.assets.layers import Results, Step, layer_key, layer_spec
+from market_platform.defs.assets.results import Made, layer_result
+from market_platform.defs.checks import candle_check_specs, check_candle_days
 from market_platform.defs.failures import typed_failures
 from market_platform.defs.history_texts import candle_text
 from market_platform.defs.metadata import candle_metadata
-from market_platform.defs.names import candle_layer, group_name, history_candle_layer, is_training, shown_name
+from market_platform.defs.names import candle_layer, history_candle_layer, is_training, shown_name
 from market_platform.defs.partitions import Partitions, from_days, partition_dates
 from market_platform.defs.policies import Policies, monthly_freshness, weekly_freshness
 from market_platform.defs.quality import record_outcomes
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 class _Kind:
     """Candles built from ticks, or fetched ones: what a period of them is called and says of itself."""
 
-    key: Callable[[TradingPair, Interval], dg.AssetKey]
     layer: Callable[[Interval], str]
     schema: dg.TableSchema
     description: str
@@ -44,7 +45,7 @@ def period_asset(
     """The candles of `1w` or `1M` of a pair, a partition a period, from its 1d candles."""
     schema = candle_schema(pair.coin, pair.quote, pair.candle_price)
     description = candle_description(pair, interval)
-    return _period_asset(pair, interval, partitions, policies, _Kind(candle_key, candle_layer, schema, description))
+    return _period_asset(pair, interval, partitions, policies, _Kind(candle_layer, schema, description))
 
 
 def history_period_asset(
@@ -53,49 +54,34 @@ def history_period_asset(
     """As `period_asset`, from 1d candles that were fetched."""
     schema = live_candle_schema(pair.coin, pair.quote)
     description = candle_text(pair, interval, view_name(interval))
-    return _period_asset(
-        pair, interval, partitions, policies, _Kind(history_candle_key, history_candle_layer, schema, description)
-    )
+    return _period_asset(pair, interval, partitions, policies, _Kind(history_candle_layer, schema, description))
 
 
 def _period_asset(
     pair: TradingPair, interval: Interval, partitions: Partitions, policies: Policies, kind: _Kind
 ) -> dg.AssetsDefinition:
-    key = kind.key(pair, interval)
     freshness = weekly_freshness() if interval.name == "1w" else monthly_freshness()
-
-    @dg.asset(
-        key=key,
-        deps=[dg.AssetDep(kind.key(pair, parse_interval("1d")), partition_mapping=from_days())],
-        partitions_def=partitions.of_period(interval),
-        backfill_policy=policies.backfill,
-        retry_policy=policies.retry,
-        freshness_policy=None if is_training(pair) else freshness,
-        check_specs=candle_check_specs(key, with_coverage=False),
-        required_resource_keys={platform_key(pair)},
+    spec = layer_spec(
+        pair,
+        kind.layer(interval),
+        partitions.of_period(interval),
+        deps=[dg.AssetDep(layer_key(pair, kind.layer(parse_interval("1d"))), partition_mapping=from_days())],
+        storage="postgres",
+        schema=kind.schema,
+        table=view_name(interval),
+        freshness=None if is_training(pair) else freshness,
         code_version=PERIODS_VERSION,
-        group_name=group_name(pair),
-        kinds={"postgres"},
-        owners=["team:market-data"],
-        tags={"exchange": pair.exchange, "symbol": pair.symbol, "layer": kind.layer(interval)},
-        metadata={
-            "dagster/column_schema": kind.schema,
-            "dagster/table_name": f"public.{view_name(interval)}",
-        },
         description=(
             f"{kind.description}\n\nBuilt from the period's 1d candles once every day of it is known; until "
             "then its condition is `pending` and it has no candle."
         ),
     )
-    def period_candles(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows the bare class only
-        return _materialise(context, pair, interval)
+    work = partial(_materialise, pair=pair, interval=interval)
+    checks = candle_check_specs(spec.key, with_coverage=False)
+    return Step([spec], work, platform_key(pair), checks).as_assets(policies)
 
-    return period_candles
 
-
-def _materialise(
-    context: dg.AssetExecutionContext, pair: TradingPair, interval: Interval
-) -> dg.MaterializeResult[None]:
+def _materialise(context: dg.AssetExecutionContext, pair: TradingPair, interval: Interval) -> Results:
     from market_platform.pipeline.periods import build_candle_periods
     from market_platform.pipeline.platform import Provenance
 
@@ -107,10 +93,5 @@ def _materialise(
         selected = [check.name for check in context.op_execution_context.selected_asset_check_keys]
         outcomes = check_candle_days(reports, selected)
         record_outcomes(platform, pair, {interval: outcomes}, context.run.run_id)
-    for report in reports:
-        context.add_asset_metadata(candle_metadata(report, PERIODS_VERSION), partition_key=report.day.isoformat())
-    only = reports[0].data_version or "empty" if len(reports) == 1 else None
-    return dg.MaterializeResult(
-        check_results=[check_result(context.asset_key, outcome) for outcome in outcomes],
-        data_version=dg.DataVersion(only) if only else None,
-    )
+    made = [Made(each.day, candle_metadata(each, PERIODS_VERSION), each.data_version) for each in reports]
+    yield layer_result(context, context.asset_key, made, outcomes)

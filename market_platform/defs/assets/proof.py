@@ -7,6 +7,7 @@ A report asset with one check. It runs before the night's history, which writes 
 
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -14,10 +15,12 @@ import dagster as dg
 from market_platform.defs.assets.candles import candle_key
 from market_platform.defs.assets.compaction import compacted_key
 from market_platform.defs.assets.exchange import source_key
-from market_platform.defs.checks import Finding, Outcome, check_result
+from market_platform.defs.assets.layers import Results, Step, layer_key, layer_spec
+from market_platform.defs.assets.results import Made, layer_result, log_partitions
+from market_platform.defs.checks import Finding, Outcome
 from market_platform.defs.failures import as_failure, is_last_attempt, typed_failures
-from market_platform.defs.metadata import Metadata, version_tags
-from market_platform.defs.names import asset_path, group_name, pool_name
+from market_platform.defs.metadata import Metadata
+from market_platform.defs.names import pool_name
 from market_platform.defs.partitions import Partitions, partition_dates
 from market_platform.defs.policies import Policies, daily_freshness
 from market_platform.defs.quality import record_outcomes
@@ -40,7 +43,7 @@ _SHOWN = 20
 
 def proof_key(pair: TradingPair) -> dg.AssetKey:
     """Key of a pair's proof: `binance/BTCUSDT/proof`."""
-    return dg.AssetKey(asset_path(pair, PROOF))
+    return layer_key(pair, PROOF)
 
 
 def has_proof(pair: TradingPair) -> bool:
@@ -50,49 +53,36 @@ def has_proof(pair: TradingPair) -> bool:
 
 def proof_asset(pair: TradingPair, partitions: Partitions, policies: Policies) -> dg.AssetsDefinition:
     """The proof of a pair, a partition a day, any number of days a run."""
-    key = proof_key(pair)
-
-    @dg.asset(
-        key=key,
+    spec = layer_spec(
+        pair,
+        PROOF,
+        partitions.streamed_days,
         deps=[candle_key(pair, MINUTE), compacted_key(pair), source_key(pair.exchange)],
-        partitions_def=partitions.streamed_days,
-        backfill_policy=policies.backfill,
-        retry_policy=policies.retry,
-        freshness_policy=daily_freshness(),
-        required_resource_keys={PLATFORM},
-        pool=pool_name(pair.exchange),
+        storage="postgres",
+        schema=proof_schema(),
+        table="proof_differences",
+        freshness=daily_freshness(),
         code_version=PROOF_VERSION,
-        group_name=group_name(pair),
-        kinds={"postgres"},
-        owners=["team:market-data"],
-        tags={"exchange": pair.exchange, "symbol": pair.symbol, "layer": PROOF},
-        metadata={"dagster/column_schema": proof_schema(), "dagster/table_name": "public.proof_differences"},
-        check_specs=[
-            dg.AssetCheckSpec(
-                CANDLES_AGREE,
-                asset=key,
-                description=(
-                    "Every minute candle of the day is the same as it was streamed, as the lake's trades make it, and as the "
-                    "exchange has it now. Fails for differences that nothing explains, warns for those that something does, and "
-                    "for a side that could not be had."
-                ),
-            )
-        ],
         description=(
             f"The minute candles of {pair.trading_pair} on {pair.exchange}, compared three ways: as streamed, made of the day's trades in "
             "the lake, and asked of the exchange itself. Every value that differs is a row of `proof_differences`, by minute, "
             "with both values and a reason; `proof_days` sums them up."
         ),
     )
-    def proof(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows the bare class only
-        return _materialise(context, pair, policies)
+    agree = dg.AssetCheckSpec(
+        CANDLES_AGREE,
+        asset=spec.key,
+        description=(
+            "Every minute candle of the day is the same as it was streamed, as the lake's trades make it, and as the "
+            "exchange has it now. Fails for differences that nothing explains, warns for those that something does, and "
+            "for a side that could not be had."
+        ),
+    )
+    work = partial(_materialise, pair=pair, policies=policies)
+    return Step([spec], work, PLATFORM, [agree], pool_name(pair.exchange)).as_assets(policies)
 
-    return proof
 
-
-def _materialise(
-    context: dg.AssetExecutionContext, pair: TradingPair, policies: Policies
-) -> dg.MaterializeResult[None]:
+def _materialise(context: dg.AssetExecutionContext, pair: TradingPair, policies: Policies) -> Results:
     from market_platform.pipeline.platform import Provenance
     from market_platform.pipeline.proof import prove_days
 
@@ -114,30 +104,15 @@ def _materialise(
         except DayFailedError as error:
             failure = as_failure(error, last_attempt=last_attempt)
             if not failure.allow_retries:
-                _log_days(context, pair, reports)
+                log_partitions(context, proof_key(pair), [_made(report) for report in reports])
             raise failure from error
         outcome = Outcome(CANDLES_AGREE, tuple(proof_finding(report) for report in reports))
         record_outcomes(platform, pair, {MINUTE: [outcome]}, context.run.run_id)
-    for report in reports:
-        context.add_asset_metadata(proof_metadata(report), partition_key=report.day.isoformat())
-    only = _version(reports[0]) if len(reports) == 1 else None
-    return dg.MaterializeResult(
-        check_results=[check_result(proof_key(pair), outcome)],
-        data_version=dg.DataVersion(only) if only else None,
-    )
+    yield layer_result(context, proof_key(pair), [_made(report) for report in reports], [outcome])
 
 
-def _log_days(context: dg.AssetExecutionContext, pair: TradingPair, reports: "list[ProofReport]") -> None:
-    """Report the proved partitions of a failing run by events of their own."""
-    for report in reports:
-        context.log_event(
-            dg.AssetMaterialization(
-                proof_key(pair),
-                partition=report.day.isoformat(),
-                metadata=proof_metadata(report),
-                tags=version_tags(_version(report)),
-            )
-        )
+def _made(report: "ProofReport") -> Made:
+    return Made(report.day, proof_metadata(report), _version(report))
 
 
 def proof_finding(report: "ProofReport") -> Finding:

@@ -5,16 +5,19 @@
 import asyncio
 import time
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from market_platform.defs.assets.candles import report_candles_of_kept_days
 from market_platform.defs.assets.exchange import source_key
-from market_platform.defs.checks import check_result, check_tick_days, tick_check_specs
+from market_platform.defs.assets.layers import Results, Step, layer_spec
+from market_platform.defs.assets.results import Made, layer_result, log_partitions
+from market_platform.defs.checks import check_tick_days, tick_check_specs
 from market_platform.defs.failures import as_failure, is_last_attempt, typed_failures
-from market_platform.defs.metadata import tick_metadata, version_tags
-from market_platform.defs.names import TICKS, asset_path, group_name, pool_name
+from market_platform.defs.metadata import tick_metadata
+from market_platform.defs.names import TICKS, pool_name
 from market_platform.defs.partitions import Partitions, partition_dates
 from market_platform.defs.policies import Policies, daily_freshness
 from market_platform.defs.quality import record_outcomes
@@ -34,37 +37,31 @@ KeptReports = dict[str, dict[date, "TickDayReport"]]
 
 def ticks_asset(pair: TradingPair, partitions: Partitions, policies: Policies) -> dg.AssetsDefinition:
     """The ticks asset of a pair, a partition a day, any number of days a run."""
-    key = dg.AssetKey(asset_path(pair, TICKS))
     kept: KeptReports = {}
-
-    @dg.asset(
-        key=key,
+    spec = layer_spec(
+        pair,
+        TICKS,
+        partitions.days,
         deps=[source_key(pair.exchange)],
-        partitions_def=partitions.days,
-        backfill_policy=policies.backfill,
-        retry_policy=policies.retry,
-        freshness_policy=daily_freshness(),
-        check_specs=tick_check_specs(key),
-        required_resource_keys={PLATFORM},
-        pool=pool_name(pair.exchange),
-        op_tags={"dagster/priority": "1"},  # first, also in a run of ticks and, say, 1h without the layers between
+        storage="parquet",
+        schema=tick_schema(pair.coin, pair.quote),
+        freshness=daily_freshness(),
         code_version=TICKS_VERSION,
-        group_name=group_name(pair),
-        kinds={"parquet"},
-        owners=["team:market-data"],
-        tags={"exchange": pair.exchange, "symbol": pair.symbol, "layer": TICKS},
-        metadata={"dagster/column_schema": tick_schema(pair.coin, pair.quote)},
         description=_description(pair),
     )
-    def ticks(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows the bare class only
-        return _materialise(context, pair, policies, kept)
-
-    return ticks
+    return Step(
+        [spec],
+        partial(_materialise, pair=pair, policies=policies, kept=kept),
+        PLATFORM,
+        tick_check_specs(spec.key),
+        pool_name(pair.exchange),
+        op_tags={"dagster/priority": "1"},  # first, also in a run of ticks and, say, 1h without the layers between
+    ).as_assets(policies)
 
 
 def _materialise(
     context: dg.AssetExecutionContext, pair: TradingPair, policies: Policies, kept: KeptReports
-) -> dg.MaterializeResult[None]:
+) -> Results:
     """Ingest the run's days. When some fail the others are kept, all the way to their candles, and the run names the bad."""
     from market_platform.pipeline.platform import Provenance
     from market_platform.pipeline.ticks import ingest_tick_days
@@ -99,28 +96,18 @@ def _materialise(
         kept.pop(context.run.run_id)
         outcomes = check_tick_days(reports, _selected_checks(context))
         record_outcomes(platform, pair, {None: outcomes}, context.run.run_id)
-    for report in reports:
-        context.add_asset_metadata(tick_metadata(report, TICKS_VERSION), partition_key=report.day.isoformat())
-    only = reports[0].data_version or "empty" if len(reports) == 1 else None
-    return dg.MaterializeResult(
-        check_results=[check_result(context.asset_key, outcome) for outcome in outcomes],
-        data_version=dg.DataVersion(only) if only else None,
-    )
+    yield layer_result(context, context.asset_key, [_made(report) for report in reports], outcomes)
 
 
 def _report_kept_days(context: dg.AssetExecutionContext, pair: TradingPair, reports: "list[TickDayReport]") -> None:
     """Report the good days of a failing run one by one, and build and report the candles the run was to build of them."""
-    for report in reports:
-        context.log_event(
-            dg.AssetMaterialization(
-                context.asset_key,
-                partition=report.day.isoformat(),
-                metadata=tick_metadata(report, TICKS_VERSION),
-                tags=version_tags(report.data_version),
-            )
-        )
+    log_partitions(context, context.asset_key, [_made(report) for report in reports])
     if reports:
         report_candles_of_kept_days(context, pair, [report.day for report in reports])
+
+
+def _made(report: "TickDayReport") -> Made:
+    return Made(report.day, tick_metadata(report, TICKS_VERSION), report.data_version)
 
 
 def _selected_checks(context: dg.AssetExecutionContext) -> list[str]:
