@@ -14,7 +14,8 @@ from market_platform.domain.databases import DATABASES
 from market_platform.settings import Settings, get_settings
 
 if TYPE_CHECKING:
-    from market_platform.pipeline.platform import Platform
+    from market_platform.lake.store import Lake
+    from market_platform.warehouse.engine import Warehouse
 
 
 def register(topic: typer.Typer) -> None:
@@ -40,9 +41,9 @@ def prune(
     from market_platform.pipeline.exports.lake_prune import prune_private
 
     deleted = left = size = 0
-    for platform in _platforms(get_settings()):
-        for file in prune_private(platform, delete=yes):
-            place = f"{platform.lake.url.rstrip('/')}/{file.key}"
+    for warehouse, lake in _databases(get_settings()):
+        for file in prune_private(warehouse, lake, delete=yes):
+            place = f"{lake.url.rstrip('/')}/{file.key}"
             if file.problem:
                 typer.echo(f"kept {place}: {file.problem}")
             else:
@@ -60,18 +61,15 @@ def prune(
         raise typer.Exit(1)
 
 
-def _platforms(settings: Settings) -> Iterator[Platform]:
-    """Lake and database of each of the two, once where they are one."""
-    from market_platform.embedded.databases import find_database
-    from market_platform.pipeline.platform import Platform
+def _databases(settings: Settings) -> Iterator[tuple[Warehouse, Lake]]:
+    """Each of the two databases with its lake, once where they are one."""
+    from market_platform.embedded.databases import find_database, open_database
+    from market_platform.pipeline.lakes import open_lake
 
     for each in DATABASES:
         found = find_database(settings, each)
         if found.falls_back:
             continue
-        platform = Platform.from_settings(settings, found.url, role=found.role)
-        try:
-            platform.warehouse.check_role()
-            yield platform
-        finally:
-            platform.close()
+        with open_database(settings, each) as warehouse:
+            warehouse.check_role()
+            yield warehouse, open_lake(settings, found.role)

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from market_platform.commands.progress import progress_bar
 from market_platform.domain.clock import utc_now
 from market_platform.domain.errors import BadRequestError
 from market_platform.settings import Settings, get_settings
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-
     from market_platform.pipeline.gap_outcomes import Outcome
     from market_platform.pipeline.platform import Platform
     from market_platform.warehouse.gaps import Gap, GapFilter, GapState
@@ -147,7 +146,7 @@ def _repair(settings: Settings, gaps: Sequence[Gap]) -> None:
 
     counts: Counter[str] = Counter()
     rows = 0
-    with _open_platform(settings) as platform, _bar() as bar:
+    with _open_platform(settings) as platform, progress_bar() as bar:
         task = bar.add_task("repairing", total=len(gaps))
 
         def told(group: Sequence[Gap], outcome: Outcome) -> None:
@@ -173,23 +172,6 @@ def _repair(settings: Settings, gaps: Sequence[Gap]) -> None:
     typer.echo(f"{summary or 'nothing was open any more'}; {rows:,} rows")
     if counts["failed"]:
         raise typer.Exit(1)
-
-
-def _bar() -> Bar:
-    """A progress bar on standard error; where that is no terminal, only what is said beside it is printed."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def _filter(

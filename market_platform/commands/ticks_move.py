@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from market_platform.commands.progress import progress_bar
 from market_platform.commands.ticks_table import SESSION, days_with_rows, open_warehouse, pair_named
 from market_platform.domain.clock import utc_now
 from market_platform.domain.errors import BadRequestError
 from market_platform.settings import get_settings
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-
     from market_platform.pipeline.legacy_moves import MovedDay
     from market_platform.warehouse.engine import Warehouse
     from market_platform.warehouse.reference import PairRow
@@ -82,14 +81,15 @@ def to_lake(
             _confirm(f"delete the rows of up to {len(days)} days from market_ticks once they are verified?")
         warehouse.check_role()
         counts: Counter[str] = Counter()
-        with ticks_session(warehouse.url, SESSION) as session, _bar("moving ticks", len(days)) as bar:
+        with ticks_session(warehouse.url, SESSION) as session, progress_bar(remaining=True) as bar:
+            task = bar.add_task("moving ticks", total=len(days))
 
             def tell(moved: MovedDay) -> None:
                 counts[moved.move.state] += 1
                 counts["rows"] += moved.move.rows
                 counts["duplicates"] += moved.move.duplicates
                 bar.console.print(_told(moved), markup=False, highlight=False, soft_wrap=True)
-                bar.advance(bar.tasks[0].id)
+                bar.advance(task)
 
             mover = Mover(
                 open_lake(settings),
@@ -147,30 +147,3 @@ def _confirm(question: str) -> None:
     if not sys.stdin.isatty():
         raise BadRequestError("--drop-verified deletes rows; say --yes as well")
     typer.confirm(question, abort=True)
-
-
-def _bar(what: str, total: int) -> Bar:
-    """A progress bar on standard error; where that is no terminal, only what is said beside it is printed."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    bar.add_task(what, total=total)
-    return bar

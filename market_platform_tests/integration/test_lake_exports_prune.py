@@ -165,14 +165,14 @@ def test_a_json_that_a_killed_prune_left_goes(run: Run, platform: Platform) -> N
 
 def test_a_folder_says_what_lies_there_of_exchanges_that_became_private(platform: Platform) -> None:
     merged, interest = (dataset_folder(each, "day") for each in (Dataset.MERGED, Dataset.OPEN_INTEREST))
-    assert private_notice(platform, merged) is None
+    assert private_notice(platform.warehouse, platform.lake, merged) is None
     become(platform, PRIVATE)
-    notice = private_notice(platform, merged)
+    notice = private_notice(platform.warehouse, platform.lake, merged)
     assert notice is not None
     assert "exports/merged still has 2 files of binance" in notice
     assert "market-platform export prune" in notice
-    assert len(find_private(platform, interest)) == 1
-    assert private_notice(platform, dataset_folder(Dataset.CANDLES, "day")) is None
+    assert len(find_private(platform.warehouse, platform.lake, interest)) == 1
+    assert private_notice(platform.warehouse, platform.lake, dataset_folder(Dataset.CANDLES, "day")) is None
 
 
 def test_the_lake_of_a_training_database_is_pruned_by_its_own_licences(

@@ -17,7 +17,7 @@ from market_platform.pipeline.exports.errors import ExportError
 from market_platform.pipeline.exports.lake_layout import ROOT, Place, place_of, sidecar_key, sidecar_owner
 from market_platform.pipeline.exports.licence import PRIVATE
 from market_platform.pipeline.exports.sidecar import parse_document
-from market_platform.pipeline.platform import Platform
+from market_platform.warehouse.engine import Warehouse
 from market_platform.warehouse.reference import load_pairs
 
 _REQUESTS_IN_FLIGHT = 16
@@ -37,7 +37,7 @@ class StoredFile:
     deleted: bool = False
 
 
-def prune_private(platform: Platform, *, delete: bool) -> Iterator[StoredFile]:
+def prune_private(warehouse: Warehouse, lake: Lake, *, delete: bool) -> Iterator[StoredFile]:
     """Every file below `exports/` that is private now, deleted where asked, and every one that can't be judged, by key.
 
     A file goes before its JSON: killed between the two, the next call finds the JSON.
@@ -45,31 +45,31 @@ def prune_private(platform: Platform, *, delete: bool) -> Iterator[StoredFile]:
     Raises:
         WarehouseError, LakeError: one of them does not answer. Doing it again does the rest.
     """
-    found = find_private(platform, ROOT)
+    found = find_private(warehouse, lake, ROOT)
     with ThreadPoolExecutor(_REQUESTS_IN_FLIGHT, thread_name_prefix="export-prune") as pool:
-        yield from pool.map(lambda file: _judged(platform.lake, file, delete=delete), found)
+        yield from pool.map(lambda file: _judged(lake, file, delete=delete), found)
 
 
-def find_private(platform: Platform, folder: str) -> list[StoredFile]:
+def find_private(warehouse: Warehouse, lake: Lake, folder: str) -> list[StoredFile]:
     """The same of a folder by its keys alone: nothing is read and nothing deleted.
 
     Raises:
         WarehouseError, LakeError: one of them does not answer.
     """
-    with platform.warehouse.connect() as connection:
+    with warehouse.connect() as connection:
         licences = {(pair.exchange, pair.symbol): pair.licence for pair in load_pairs(connection)}
-    sizes = {info.key: info.size for info in platform.lake.list(folder)}
+    sizes = {info.key: info.size for info in lake.list(folder)}
     found = (_found(key, sizes, licences) for key in sizes)
     return [each for each in found if each is not None]
 
 
-def private_notice(platform: Platform, folder: str) -> str | None:
+def private_notice(warehouse: Warehouse, lake: Lake, folder: str) -> str | None:
     """What a person must know of a folder in which files of private exchanges lie; None when there are none.
 
     Raises:
         WarehouseError, LakeError: one of them does not answer.
     """
-    private = [each for each in find_private(platform, folder) if each.pair]
+    private = [each for each in find_private(warehouse, lake, folder) if each.pair]
     if not private:
         return None
     exchanges = ", ".join(sorted({each.pair.partition("/")[0] for each in private}))
