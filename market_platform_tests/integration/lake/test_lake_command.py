@@ -3,100 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import date, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from market_platform.cli import main
-from market_platform.domain.clock import day_start_ms, from_ms
 from market_platform.domain.conditions import Condition
-from market_platform.domain.intervals import DAY_MS
-from market_platform.lake.day_files import DayFile
 from market_platform.lake.store import Lake
 from market_platform.lake.survey import survey
 from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.pipeline.manifests import compare_manifests, rebuild_manifests
-from market_platform.settings import get_settings
-from market_platform.starlistings import load_starlistings
 from market_platform.warehouse.engine import Warehouse
-from market_platform.warehouse.lake_days import LakeDay, commit_lake_day, load_lake_days
-from market_platform.warehouse.reference import load_pair, sync_reference
+from market_platform.warehouse.lake_days import load_lake_days
+from market_platform_tests.fixtures.lake_days import NOTES, Run, commit, manifest_of, write
 from market_platform_tests.fixtures.made_ticks import made_ticks
 
 DAY = date(2019, 2, 4)
-NOTES = {"code_version": "1.2.3", "run_id": "run-1", "raw_inputs": '[{"hour":0,"sha256":"ab"}]'}
-Run = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open((tmp_path / "lake").as_uri())
-
-
-@pytest.fixture
-def run(
-    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Run]:
-    """Run the command line on the test's lake; exit code and what was printed."""
-    monkeypatch.setenv("LAKE_URL", lake.url)
-    monkeypatch.setenv("MARKET_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.delenv("DATABASE_URL", raising=False)
-
-    def run(*arguments: str) -> tuple[int, str]:
-        get_settings.cache_clear()
-        with pytest.raises(SystemExit) as ended:
-            main(["lake", *arguments])
-        printed = capsys.readouterr()
-        code = ended.value.code
-        assert isinstance(code, int)
-        return code, printed.out + printed.err
-
-    yield run
-    get_settings.cache_clear()
-
-
-@pytest.fixture
-def stored(warehouse: Warehouse, database_url: str, monkeypatch: pytest.MonkeyPatch, run: Run) -> Warehouse:
-    """The test's database with the configured pairs, known to the command line."""
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    with warehouse.begin() as connection:
-        sync_reference(connection, load_starlistings(get_settings().starlistings_file))
-    return warehouse
-
-
-def write(lake: Lake, day: date, *, symbol: str = "EURUSD", rows: int = 100, seed: int = 1, **notes: str) -> DayFile:
-    return TICK_DAYS.write(lake, "dukascopy", symbol, day, made_ticks(day, rows, seed=seed), {**NOTES, **notes})
-
-
-def manifest_of(warehouse: Warehouse, file: DayFile, day: date, **changed: Any) -> LakeDay:
-    with warehouse.connect() as connection:
-        pair = load_pair(connection, "dukascopy", "EURUSD")
-    assert file.first_ms is not None
-    assert file.last_ms is not None
-    values: dict[str, Any] = {
-        "trading_pair_id": pair.id,
-        "day": day,
-        "object_key": file.object_key,
-        "content_hash": file.content_hash,
-        "rows": file.rows,
-        "bytes": file.bytes,
-        "first_time": from_ms(file.first_ms),
-        "last_time": from_ms(file.last_ms),
-        "condition": Condition.AVAILABLE,
-        "run_id": "run-1",
-        "code_version": "1.2.3",
-        "raw_inputs": [{"hour": 0, "sha256": "ab"}],
-    }
-    return LakeDay(**{**values, **changed})
-
-
-def commit(warehouse: Warehouse, row: LakeDay) -> None:
-    with warehouse.begin() as connection:
-        commit_lake_day(connection, row)
 
 
 def test_statistics_of_an_empty_lake_say_how_to_fill_it(run: Run) -> None:
@@ -224,48 +145,6 @@ def test_rebuilding_names_pairs_the_database_does_not_know(run: Run, lake: Lake,
     assert code == 1
     assert "otherexchange/EURUSD is not in the database" in printed
     assert "config sync" in printed
-
-
-PARTS = "ticks/EURUSD/2018/01"
-
-
-def part(day: int, *offsets: int) -> bytes:
-    start = day_start_ms(date(2018, 1, day))
-    row = '{{"t": {}, "bid": 1.2, "ask": "1.20004", "bidVolume": 1, "askVolume": 2.5}}'
-    return "\n".join(row.format(start + offset) for offset in offsets).encode()
-
-
-def test_old_parts_are_taken_over_as_degraded_days(run: Run, lake: Lake, stored: Warehouse) -> None:
-    lake.put_new(f"{PARTS}/02/part-1.json", part(2, 10, 30))
-    lake.put_new(f"{PARTS}/02/part-2.json", part(2, 20, 30))
-    lake.put_new(f"{PARTS}/03/part-1.json", b"nonsense")
-    lake.put_new(f"{PARTS}/04/part-1.json", part(4, 1))
-    lake.put_new(f"{PARTS}/05/part-1.json", part(5, 1))
-    there = write(lake, date(2018, 1, 5))
-    commit(stored, manifest_of(stored, there, date(2018, 1, 5)))
-
-    code, printed = run("import", "dukascopy/EURUSD")
-
-    assert code == 1
-    assert "2018-01-02: 3 ticks of 2 parts, 1 duplicates dropped" in printed
-    assert "1 of 3 days failed, 2 are kept" in printed
-    assert f"{PARTS}/03/part-1.json" in printed
-    with stored.connect() as connection:
-        pair = load_pair(connection, "dukascopy", "EURUSD")
-        rows = load_lake_days(connection, pair.id, date(2018, 1, 1), date(2018, 1, 31))
-    assert {day.day: row.condition.value for day, row in rows.items()} == {2: "degraded", 4: "degraded", 5: "available"}
-    taken = rows[date(2018, 1, 2)]
-    assert taken.object_key is not None
-    assert taken.raw_inputs == [{"source": f"{PARTS}/02/part-{number}.json"} for number in (1, 2)]
-    ticks = TICK_DAYS.read(lake, taken.object_key, expect_hash=taken.content_hash)
-    assert (ticks.time % DAY_MS).tolist() == [10, 20, 30]
-    assert (ticks.ask.tolist(), ticks.price_scale) == ([120_004] * 3, 5)
-    assert (ticks.ask_volume.tolist(), ticks.volume_scale) == ([25] * 3, 1)
-    assert lake.exists(f"{PARTS}/02/part-1.json")
-
-    code, printed = run("import", "dukascopy/EURUSD", "--from", "2018-01-04")
-    assert (code, "0 days taken over" in printed) == (0, True)
-    assert run("verify")[0] == 0
 
 
 @pytest.mark.parametrize(

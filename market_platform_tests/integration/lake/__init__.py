@@ -1,0 +1,1 @@
+"""`market-platform lake …` on a real lake and a real Postgres."""
