@@ -44,7 +44,7 @@ def status(
 
         market-platform ticks status
 
-        market-platform ticks status dukascopy/EURUSD --from 2018-01-01 --json | jq '.days[] | select(.state == "differs")'
+        market-platform ticks status dukascopy/EURUSD --from 2018-01-01 --json | jq .states
     """
     from market_platform.pipeline.bulk_load import described
     from market_platform.pipeline.legacy_status import DayState, summary

@@ -16,7 +16,7 @@ keeps it true even when an exchange goes back to rows it had sent before.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Generic
@@ -27,7 +27,8 @@ from market_platform.domain.clock import Clock, day_start_ms, utc_now
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import BadPayloadError, CorruptObjectError
 from market_platform.domain.intervals import DAY_MS
-from market_platform.lake.row_file import R, RowFile
+from market_platform.lake.row_file import R, RowFile, Summary
+from market_platform.lake.row_groups import RowGroups
 from market_platform.lake.store import Lake, ObjectInfo
 
 log = structlog.get_logger(__name__)
@@ -106,16 +107,29 @@ class DayFiles(Generic[R]):
             BadPayloadError: no rows, rows out of order, or rows of another day.
             LakeError: they could not be written.
         """
-        self._check(exchange, symbol, day, rows)
+        return self.write_pieces(lake, exchange, symbol, day, [rows], self.file.summary(rows), description)
+
+    def write_pieces(
+        self,
+        lake: Lake,
+        exchange: str,
+        symbol: str,
+        day: date,
+        pieces: Iterable[R],
+        summary: Summary,
+        description: Mapping[str, str],
+    ) -> DayFile:
+        """As `write`, of rows in pieces (see `RowFile.encode_pieces`): of a large day only the file's bytes are ever held whole."""
+        self._check(exchange, symbol, day, summary)
         condition = Condition(description.get("condition", Condition.AVAILABLE))
-        content_hash = rows.content_hash()
         named = {"exchange": exchange, "symbol": symbol, "day": day.isoformat(), "condition": condition.value}
-        data = self.file.encode(rows, {**description, **named}, content_hash)
-        key = self.key(exchange, symbol, day, content_hash, condition)
+        in_order = self._in_order(f"{exchange}/{symbol} {day}", pieces)
+        data = self.file.encode_pieces(in_order, summary, {**description, **named})
+        key = self.key(exchange, symbol, day, summary.content_hash, condition)
         size = len(data)
         if not lake.put_new(key, data):
-            size = self._keep_existing(lake, key, data, content_hash)
-        return DayFile(key, content_hash, len(rows), size, int(rows.time[0]), int(rows.time[-1]))
+            size = self._keep_existing(lake, key, data, summary.content_hash)
+        return DayFile(key, summary.content_hash, summary.rows, size, summary.first_ms, summary.last_ms)
 
     def read(self, lake: Lake, object_key: str, expect_hash: str | None) -> R:
         """All rows of a file, proved to be those it was written with; columns are read-only.
@@ -136,6 +150,12 @@ class DayFiles(Generic[R]):
         if found != expected:
             raise self.mismatch(what, found, expected, "its manifest" if expect_hash else "its own description")
         return rows
+
+    def check_hash(self, data: bytes, what: str, expect_hash: str) -> None:
+        """Prove that a file's bytes hold the rows of a content hash, without decoding them all at once; see `read`."""
+        found = RowGroups(self.file, data, what).content_hash()
+        if found != expect_hash:
+            raise self.mismatch(what, found, expect_hash, "its manifest")
 
     def mismatch(self, what: str, found: str, expected: str, who: str) -> CorruptObjectError:
         """The error for a file that holds other rows than `who` says, by their hashes."""
@@ -186,7 +206,7 @@ class DayFiles(Generic[R]):
         there = lake.get(key)
         if there != data:
             try:
-                self.verified(there, f"lake object {key}", content_hash)
+                self.check_hash(there, f"lake object {key}", content_hash)
             except CorruptObjectError as error:
                 log.warning("lake_object_replaced", key=key, reason=str(error))
                 lake.replace(key, data)
@@ -196,14 +216,20 @@ class DayFiles(Generic[R]):
             lake.replace(key, there)
         return len(there)
 
-    def _check(self, exchange: str, symbol: str, day: date, rows: R) -> None:
+    def _check(self, exchange: str, symbol: str, day: date, summary: Summary) -> None:
         where = f"{exchange}/{symbol} {day}"
-        if not len(rows):
+        if not summary.rows:
             raise BadPayloadError(f"{where}: no {self.root} to write; an empty day has no file")
         start = day_start_ms(day)
-        if int(rows.time[0]) < start or int(rows.time[-1]) >= start + DAY_MS:
+        if summary.first_ms < start or summary.last_ms >= start + DAY_MS:
             raise BadPayloadError(
-                f"{where}: {self.root} from {rows.time[0]} to {rows.time[-1]} ms are not all of that day"
+                f"{where}: {self.root} from {summary.first_ms} to {summary.last_ms} ms are not all of that day"
             )
-        if (rows.time[1:] < rows.time[:-1]).any():
-            raise BadPayloadError(f"{where}: {self.root} are not sorted by time")
+
+    def _in_order(self, where: str, pieces: Iterable[R]) -> Iterator[R]:
+        last = None
+        for rows in pieces:
+            if (rows.time[1:] < rows.time[:-1]).any() or (last is not None and int(rows.time[0]) < last):
+                raise BadPayloadError(f"{where}: {self.root} are not sorted by time")
+            last = int(rows.time[-1])
+            yield rows

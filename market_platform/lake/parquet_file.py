@@ -11,7 +11,7 @@ Parquet's decoder sees the footer, because a damaged one can abort the whole pro
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,16 +45,17 @@ class Layout:
     units: Mapping[str, str]
 
 
-def encode_columns(layout: Layout, values: Sequence[Ints], metadata: Mapping[str, str]) -> bytes:
-    """A sealed Parquet file of the columns, in the layout's order, with the metadata in its footer."""
+def encode_columns(layout: Layout, pieces: Iterable[Sequence[Ints]], metadata: Mapping[str, str]) -> bytes:
+    """A sealed Parquet file of the columns, in the layout's order, with the metadata in its footer.
+
+    However the columns are cut into pieces of whole row groups (only the last may have fewer rows), the bytes are the same.
+    """
     fields = [pa.field(name, type_, nullable=False) for name, type_ in zip(layout.columns, layout.types, strict=True)]
-    table = pa.Table.from_arrays(
-        [_array(column, type_) for column, type_ in zip(values, layout.types, strict=True)], schema=pa.schema(fields)
-    )
+    schema = pa.schema(fields)
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
-        table.schema,
+        schema,
         compression="zstd",
         compression_level=ZSTD_LEVEL,
         use_dictionary=[name for name in layout.columns if name not in layout.delta],
@@ -63,7 +64,9 @@ def encode_columns(layout: Layout, values: Sequence[Ints], metadata: Mapping[str
         write_page_checksum=True,
         store_schema=False,
     ) as writer:
-        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        for columns in pieces:
+            arrays = [_array(column, type_) for column, type_ in zip(columns, layout.types, strict=True)]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema), row_group_size=ROW_GROUP_ROWS)
         writer.add_key_value_metadata(dict(sorted(metadata.items())))
     return _sealed(memoryview(sink.getvalue()))
 

@@ -7,7 +7,7 @@ trade_file.py), Parquet and its seal (parquet_file.py), whose rows they are and 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -44,6 +44,17 @@ R = TypeVar("R", bound=Rows)
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """What a file says of all its rows: how many, at which scales, their content hash, their first and last time."""
+
+    rows: int
+    scales: Sequence[int]
+    content_hash: str
+    first_ms: int
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class RowFile(Generic[R]):
     """Files of one kind of rows.
 
@@ -64,18 +75,26 @@ class RowFile(Generic[R]):
         `description` adds to what the rows say of themselves (scales, number, span, content hash) and can't override it.
         `content_hash` saves computing it when the caller has it.
         """
-        columns, scales = self.stored(rows)
+        return self.encode_pieces([rows], self.summary(rows, content_hash), description)
+
+    def encode_pieces(self, pieces: Iterable[R], summary: Summary, description: Mapping[str, str]) -> bytes:
+        """As `encode`, of rows in pieces of whole row groups, of which only the last may have fewer rows."""
         own = {
             "format": self.layout.format,
             "schema_version": self.layout.version,
             "units": json.dumps(self.layout.units, separators=(",", ":")),
-            **{name: str(scale) for name, scale in zip(self.layout.scales, scales, strict=True)},
-            "rows": str(len(rows)),
-            "content_hash": content_hash or rows.content_hash(),
+            **{name: str(scale) for name, scale in zip(self.layout.scales, summary.scales, strict=True)},
+            "rows": str(summary.rows),
+            "content_hash": summary.content_hash,
         }
-        if len(rows):
-            own |= {"first_ms": str(int(rows.time.min())), "last_ms": str(int(rows.time.max()))}
-        return encode_columns(self.layout, columns, {**description, **own})
+        if summary.rows:
+            own |= {"first_ms": str(summary.first_ms), "last_ms": str(summary.last_ms)}
+        return encode_columns(self.layout, (self.stored(rows)[0] for rows in pieces), {**description, **own})
+
+    def summary(self, rows: R, content_hash: str | None = None) -> Summary:
+        """What a file of the rows says of them; `content_hash` saves computing it."""
+        span = (int(rows.time.min()), int(rows.time.max())) if len(rows) else (0, 0)
+        return Summary(len(rows), self.stored(rows)[1], content_hash or rows.content_hash(), *span)
 
     def decode(self, data: bytes, what: str = "file") -> R:
         """All rows of a file's bytes; the columns are read-only. `what` names the file in messages.
