@@ -12,7 +12,7 @@ from api_service.database import Database
 from api_service.kept import Kept
 from api_service.problems import ProblemError
 from market_platform.domain.intervals import Interval
-from market_platform.warehouse.chart_queries import ListedPair, load_listed_pairs
+from market_platform.warehouse.pair_queries import ListedPair, load_listed_pairs
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ import structlog
 
 from api_service.database import Database, connection_options
 from market_platform.domain.errors import WarehouseError
-from market_platform.warehouse.chart_queries import CANDLE_DAYS_CHANNEL, REFERENCE_CHANNEL
+from market_platform.warehouse.chart_queries import CANDLE_DAYS_CHANNEL
+from market_platform.warehouse.pair_queries import REFERENCE_CHANNEL
 
 HEARTBEAT_S = 1.0
 TRUST_S = 3.0

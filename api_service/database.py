@@ -1,7 +1,7 @@
 """The API's way to Postgres: a bounded pool of async connections, every wait limited, errors a client can be told.
 
 Belongs here: checking out connections, time limits, retrying on a connection that died, translating the driver's errors.
-Does not: SQL (market_platform.warehouse.chart_queries).
+Does not: SQL (`*_queries` in market_platform.warehouse).
 """
 
 from __future__ import annotations

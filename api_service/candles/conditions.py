@@ -18,7 +18,7 @@ from market_platform.domain.clock import day_start_ms, to_ms
 from market_platform.domain.conditions import Condition
 from market_platform.domain.intervals import DAY_MS, Interval, bucket_end, bucket_start
 from market_platform.domain.sessions import FOREX, SessionCalendar, Span
-from market_platform.warehouse.chart_queries import load_calendar
+from market_platform.warehouse.pair_queries import load_calendar
 
 NOT_MATERIALISED = "not_materialised"
 WORST_FIRST = (

@@ -15,7 +15,7 @@ from api_service.health.schemas import (
     ExchangeStatus,
     StreamerHealth,
 )
-from market_platform.warehouse.chart_queries import Connection, check_ready
+from market_platform.warehouse.chart_queries import Connection
 from market_platform.warehouse.health_queries import (
     BreakerState,
     OpenGaps,
@@ -26,6 +26,7 @@ from market_platform.warehouse.health_queries import (
     load_open_gaps,
     load_stream_states,
 )
+from market_platform.warehouse.pair_queries import check_ready
 
 SILENT_S = 30.0
 """The streamer rewrites its rows every few seconds; one that did not for so long is not running."""

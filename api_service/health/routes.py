@@ -16,7 +16,7 @@ from api_service.problems import ProblemError, problem_responses
 from api_service.routing import get
 from api_service.state import state_of
 from market_platform.domain.errors import SchemaMismatchError, WarehouseUnavailableError
-from market_platform.warehouse.chart_queries import check_ready
+from market_platform.warehouse.pair_queries import check_ready
 
 router = APIRouter(tags=["health"])
 

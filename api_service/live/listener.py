@@ -22,7 +22,7 @@ from api_service.live.hub import Hub
 from api_service.live.metrics import LiveMetrics
 from market_platform.domain.errors import WarehouseError
 from market_platform.domain.live_frames import LIVE_CHANNEL, SERIES_CHANNEL, decode_frame
-from market_platform.warehouse.chart_queries import REFERENCE_CHANNEL
+from market_platform.warehouse.pair_queries import REFERENCE_CHANNEL
 
 CHECK_S = 2.0
 _ANSWER_S = 5.0

@@ -18,7 +18,7 @@ from api_service.state import state_of
 from market_platform.domain.errors import BadRequestError
 from market_platform.domain.intervals import INTERVALS
 from market_platform.domain.pairs import normalise_symbol
-from market_platform.warehouse.chart_queries import SymbolSummary, load_summaries
+from market_platform.warehouse.pair_queries import SymbolSummary, load_summaries
 
 router = APIRouter(tags=["chart"])
 

@@ -7,20 +7,18 @@ write go, unless they outrank it. Partial ticks prove nothing by what they lack:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from market_platform.domain.candles import CANDLE_COLUMNS, CANDLE_SCHEMA, PRICE_COLUMNS
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import WarehouseError
 from market_platform.domain.ranks import CandleRank
+from market_platform.warehouse.candle_versions import content_hashes
 
 KEY = ("starlisting_id", "time")
 VALUES = ("num_trades", *PRICE_COLUMNS, "volume")
@@ -221,7 +219,7 @@ def _day_changes(
         .agg(pl.col("time").min().alias("first"), pl.col("time").max().alias("last"))
         .iter_rows()
     }
-    hashes = _content_hashes(judged.filter(pl.col("differs")), deletes)
+    hashes = content_hashes(judged.filter(pl.col("differs")), deletes)
     none = {"added": 0, "changed": 0, "raised": 0}
     return tuple(
         DayChange(
@@ -238,41 +236,3 @@ def _day_changes(
         for index in range(len(writes))
         for count in (counts.get(index, none),)
     )
-
-
-def next_version(previous: str, content: str) -> str:
-    """The data version of a day after a change: derived from the version before and the content of what changed."""
-    return hashlib.sha256(f"{previous}\n{content}".encode()).hexdigest()[:32] if content else previous
-
-
-def _content_hashes(changed: pl.DataFrame, deletes: pl.DataFrame) -> dict[int, str]:
-    """For each write, SHA-256 of its changed rows and deleted times; who wrote them is not part of it."""
-    hashes: dict[int, Any] = {}
-    for write, content in _by_write(changed, _exact_rows(changed)):
-        hashes.setdefault(write, hashlib.sha256()).update(content)
-    gone = deletes.sort("write", "time")
-    for write, content in _by_write(gone, gone["time"].dt.epoch("ms").to_numpy()):
-        hashes.setdefault(write, hashlib.sha256()).update(b"deleted" + content)
-    return {write: each.hexdigest() for write, each in hashes.items()}
-
-
-def _by_write(frame: pl.DataFrame, content: npt.NDArray[np.int64]) -> list[tuple[int, bytes]]:
-    """The bytes of `content`'s rows for each write of a frame sorted by `write`."""
-    writes = frame["write"].to_numpy()
-    if not len(writes):
-        return []
-    starts = np.flatnonzero(np.concatenate(([True], writes[1:] != writes[:-1])))
-    ends = np.append(starts[1:], len(writes))
-    return [(int(writes[start]), content[start:end].tobytes()) for start, end in zip(starts, ends, strict=True)]
-
-
-def _exact_rows(frame: pl.DataFrame) -> npt.NDArray[np.int64]:
-    """One row of 12 little-endian integers a candle: time in ms, trades (-1 for NULL), five decimals as 128-bit units of 1e-18."""
-    exact = np.empty((frame.height, 12), "<i8")
-    exact[:, 0] = frame["time"].dt.epoch("ms").to_numpy()
-    exact[:, 1] = frame["num_trades"].fill_null(-1).to_numpy()
-    for position, name in enumerate((*PRICE_COLUMNS, "volume")):
-        column = frame[name].rechunk().to_arrow()
-        units = np.frombuffer(column.buffers()[1], "<i8").reshape(-1, 2)
-        exact[:, 2 + 2 * position : 4 + 2 * position] = units[column.offset : column.offset + len(column)]
-    return exact

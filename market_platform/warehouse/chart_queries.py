@@ -1,7 +1,7 @@
-"""What the API reads: listed symbols, versions of a range, candles as text, spans. Async, on a psycopg connection.
+"""What the API reads of candles: versions of a range, candles as text, spans. Async, on a psycopg connection.
 
-Belongs here: the SQL behind `/api/…` and the rows it comes back as. Does not: pools and time limits (api_service.database),
-HTTP, what a condition means to a client.
+Belongs here: the SQL behind `/api/candles` and the rows it comes back as. Does not: which pairs there are (pair_queries.py),
+pools and time limits (api_service.database), HTTP, what a condition means to a client.
 
 Candles leave Postgres as JSON or CSV text: measured on 1,000 rows that takes half the time of fetching columns and
 dumping them in Python, and a number's digits are never touched (`1.230000000000000000` is `1.23`, nothing is rounded).
@@ -10,46 +10,20 @@ Every function takes a connection in autocommit mode, and what one call returns 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from psycopg import AsyncConnection, AsyncCursor
-from pydantic import TypeAdapter
 
 from market_platform.domain.clock import from_ms
-from market_platform.domain.sessions import SessionCalendar
 
 RowFormat = Literal["json", "csv"]
 Connection = AsyncConnection[tuple[Any, ...]]
 
 CANDLE_DAYS_CHANNEL = "candle_days"
 """Postgres notifies it in the commit that changes candle days; the payload lists starlisting ids, or is `*` for all."""
-REFERENCE_CHANNEL = "reference"
-"""Postgres notifies it in the commit that changes exchanges, trading pairs or starlistings."""
-
-
-class ListedStarlisting(NamedTuple):
-    """One interval of a pair: its starlisting's id, and whether it is active."""
-
-    id: int
-    active: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ListedPair:
-    """A trading pair with its starlistings by interval name; where one interval has several, the active one."""
-
-    id: int
-    exchange: str
-    symbol: str
-    market_type: str
-    active: bool
-    first_day: date | None
-    starlistings: Mapping[str, ListedStarlisting]
 
 
 class RangeState(NamedTuple):
@@ -73,37 +47,6 @@ class Span(NamedTuple):
     first_time: int | None
     last_time: int | None
 
-
-class SymbolSummary(NamedTuple):
-    """A pair that has data: first and last moment of it in Unix seconds (rounded down) and its ticks in the lake."""
-
-    exchange: str
-    symbol: str
-    market_type: str
-    earliest: int
-    latest: int
-    tick_count: int
-    intervals: Sequence[str]
-
-
-class PairCalendar(NamedTuple):
-    """When a pair's market is open and its history begins (ms), by the exchange's own description; None before it is known."""
-
-    calendar: SessionCalendar | None
-    first_tick_ms: int | None
-
-
-_READY = "SELECT EXISTS (SELECT FROM trading_pairs), EXISTS (SELECT FROM candle_days), EXISTS (SELECT FROM candles)"
-
-_PAIRS = """
-SELECT p.id, e.code, p.symbol, m.code, p.active AND e.active, p.first_day, i.name, s.id, s.active
-FROM trading_pairs AS p
-JOIN exchanges AS e ON e.id = p.exchange_id
-JOIN market_types AS m ON m.id = p.market_type_id
-LEFT JOIN starlistings AS s ON s.trading_pair_id = p.id
-LEFT JOIN intervals AS i ON i.id = s.interval_id
-ORDER BY p.symbol, e.id, i.seconds, s.active, s.id
-"""
 
 _STATE = """
 SELECT encode(sha256(convert_to(string_agg((d.day - date '1970-01-01') || ' ' || d.data_version, ',' ORDER BY d.day)
@@ -143,10 +86,6 @@ WHERE c.starlisting_id = %(starlisting)s AND c.time BETWEEN %(start)s AND %(end)
 _ROWS_TEXT = {name: _ROWS.format(text=text, separator=separator) for name, (text, separator) in _ROW_TEXT.items()}
 _STATE_AND_ROWS = {name: f"SELECT * FROM ({_STATE}) AS state, ({rows}) AS rows" for name, rows in _ROWS_TEXT.items()}
 
-_CALENDAR = """
-SELECT instrument -> 'calendar', (instrument ->> 'first_tick_ms')::bigint FROM trading_pairs WHERE id = %(pair)s
-"""
-
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 _SPAN = """
@@ -156,77 +95,6 @@ SELECT
     (SELECT extract(epoch FROM last_time)::bigint FROM candle_days
      WHERE starlisting_id = %(starlisting)s AND rows > 0 ORDER BY day DESC LIMIT 1)
 """
-
-# Ticks (or trades) say how far a pair's data goes; where there are none (an exchange that gives candles only), its candles do,
-# and candles of a stream are newer than the last whole day of its ticks. Each look-up is one step down an index, so none of it
-# grows with history.
-_SUMMARIES = """
-SELECT e.code, p.symbol, m.code,
-    floor(extract(epoch FROM coalesce(ticks.first_time, candle.first_time)))::bigint,
-    floor(extract(epoch FROM greatest(ticks.last_time, candle.last_time, streamed.last_time)))::bigint,
-    coalesce(ticks.rows, 0)::bigint,
-    ARRAY(SELECT i.name FROM starlistings AS s JOIN intervals AS i ON i.id = s.interval_id
-          WHERE s.trading_pair_id = p.id AND s.active ORDER BY i.seconds)
-FROM trading_pairs AS p
-JOIN exchanges AS e ON e.id = p.exchange_id
-JOIN market_types AS m ON m.id = p.market_type_id
-LEFT JOIN LATERAL (
-    SELECT t.rows,
-        (SELECT d.first_time FROM lake_days AS d
-         WHERE d.trading_pair_id = p.id AND d.kind = t.kind AND d.rows > 0 ORDER BY d.day LIMIT 1) AS first_time,
-        (SELECT d.last_time FROM lake_days AS d
-         WHERE d.trading_pair_id = p.id AND d.kind = t.kind AND d.rows > 0 ORDER BY d.day DESC LIMIT 1) AS last_time
-    FROM lake_totals AS t
-    WHERE t.trading_pair_id = p.id AND t.kind IN ('ticks', 'trades') AND t.rows > 0
-    ORDER BY t.kind LIMIT 1
-) AS ticks ON true
-LEFT JOIN LATERAL (
-    SELECT min(edge.first_time) AS first_time, max(edge.last_time) AS last_time
-    FROM starlistings AS s
-    CROSS JOIN LATERAL (
-        SELECT (SELECT d.first_time FROM candle_days AS d
-                WHERE d.starlisting_id = s.id AND d.rows > 0 ORDER BY d.day LIMIT 1) AS first_time,
-               (SELECT d.last_time FROM candle_days AS d
-                WHERE d.starlisting_id = s.id AND d.rows > 0 ORDER BY d.day DESC LIMIT 1) AS last_time
-    ) AS edge
-    WHERE s.trading_pair_id = p.id AND s.active
-) AS candle ON ticks.rows IS NULL
-LEFT JOIN LATERAL (
-    SELECT (SELECT d.last_time FROM candle_days AS d
-            WHERE d.starlisting_id = s.id AND d.rows > 0 ORDER BY d.day DESC LIMIT 1) AS last_time
-    FROM starlistings AS s JOIN intervals AS i ON i.id = s.interval_id
-    WHERE s.trading_pair_id = p.id AND s.active
-    ORDER BY i.seconds LIMIT 1
-) AS streamed ON true
-WHERE p.active AND e.active AND coalesce(ticks.first_time, candle.first_time) IS NOT NULL
-    AND (%(symbol)s::text IS NULL OR p.symbol = %(symbol)s)
-ORDER BY p.symbol, e.id
-"""
-
-
-async def check_ready(connection: Connection) -> None:
-    """Read nothing from the tables the API needs; fails as any query would."""
-    await (await connection.execute(_READY, prepare=True)).fetchone()
-
-
-async def load_listed_pairs(connection: Connection) -> list[ListedPair]:
-    """Every trading pair, inactive ones too, sorted by symbol; of a symbol, the exchange that was configured first comes first."""
-    cursor = await connection.execute(_PAIRS)
-    found: dict[int, ListedPair] = {}
-    starlistings: dict[int, dict[str, ListedStarlisting]] = {}
-    async for pair_id, exchange, symbol, market_type, active, first_day, interval, starlisting_id, listed in cursor:
-        intervals = starlistings.setdefault(pair_id, {})
-        if interval is not None:
-            intervals[interval] = ListedStarlisting(starlisting_id, listed)
-        if pair_id not in found:
-            found[pair_id] = ListedPair(pair_id, exchange, symbol, market_type, active, first_day, intervals)
-    return list(found.values())
-
-
-async def load_summaries(connection: Connection, symbol: str | None = None) -> list[SymbolSummary]:
-    """Every active pair that has data (of that symbol), in the order of `load_listed_pairs`."""
-    cursor = await connection.execute(_SUMMARIES, {"symbol": symbol}, prepare=True)
-    return [SymbolSummary(*row) for row in await cursor.fetchall()]
 
 
 async def load_range_state(connection: Connection, starlisting_id: int, first_day: date, last_day: date) -> RangeState:
@@ -283,18 +151,6 @@ async def load_span(connection: Connection, starlisting_id: int) -> Span:
     """From which to which candle the starlisting has data; two steps down an index."""
     cursor = await connection.execute(_SPAN, {"starlisting": starlisting_id}, prepare=True, binary=True)
     return Span(*await _only_row(cursor))
-
-
-async def load_calendar(connection: Connection, pair_id: int) -> PairCalendar:
-    """When the pair's market is open."""
-    cursor = await connection.execute(_CALENDAR, {"pair": pair_id}, prepare=True)
-    document, first_tick_ms = await cursor.fetchone() or (None, None)
-    return PairCalendar(_calendars().validate_python(document) if document else None, first_tick_ms)
-
-
-@lru_cache(maxsize=1)
-def _calendars() -> TypeAdapter[SessionCalendar]:
-    return TypeAdapter(SessionCalendar)
 
 
 def _range_state(row: tuple[Any, ...]) -> RangeState:

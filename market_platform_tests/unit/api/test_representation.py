@@ -8,7 +8,8 @@ from api_service.candles.query import CandleQuery, parse_query
 from api_service.candles.representation import cache_control, chosen_format, data_version, entity_tag, is_known
 from api_service.catalogue import Series
 from market_platform.domain.intervals import parse_interval
-from market_platform.warehouse.chart_queries import ListedPair, RangeState
+from market_platform.warehouse.chart_queries import RangeState
+from market_platform.warehouse.pair_queries import ListedPair
 
 PAIR = ListedPair(1, "dukascopy", "EURUSD", "spot", active=True, first_day=None, starlistings={})
 HOUR = parse_interval("1h")

@@ -18,8 +18,8 @@ from market_platform.warehouse.candle_changes import (
     DayChange,
     combine,
     find_changes,
-    next_version,
 )
+from market_platform.warehouse.candle_versions import next_version
 from market_platform_tests.fixtures.candle_frames import candle_frame
 
 DAY = date(2019, 2, 4)
