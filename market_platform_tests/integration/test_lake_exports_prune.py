@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from market_platform.defs.assets.exports import ExportKind, export_asset
+from market_platform.defs.partitions import Partitions, range_tags
+from market_platform.defs.policies import Policies
+from market_platform.defs.resources import resources
 from market_platform.domain.pairs import TradingPair
 from market_platform.pipeline.exports.lake_exports import export_partition
 from market_platform.pipeline.exports.lake_layout import FILE, dataset_folder, place_of, sidecar_key
@@ -173,6 +180,33 @@ def test_a_folder_says_what_lies_there_of_exchanges_that_became_private(platform
     assert "market-platform export prune" in notice
     assert len(find_private(platform.warehouse, platform.lake, interest)) == 1
     assert private_notice(platform.warehouse, platform.lake, dataset_folder(Dataset.CANDLES, "day")) is None
+
+
+def test_the_export_step_warns_of_files_that_became_private(platform: Platform, database_url: str) -> None:
+    become(platform, PRIVATE)
+    asset = export_asset(
+        ExportKind("merged", "day", "realtime"),
+        pairs(PRIVATE),
+        Partitions.standard(),
+        Policies.standard(31, retry_delay_s=0),
+    )
+
+    def open_platform() -> Platform:
+        return replace(platform, warehouse=create_warehouse(database_url))
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [asset],
+            instance=instance,
+            resources=resources(open_platform, lambda: create_warehouse(database_url)),
+            tags=range_tags(FIRST, SECOND),
+        )
+        warnings = [each.user_message for each in instance.all_logs(result.run_id) if each.level == logging.WARNING]
+    assert result.success
+    assert len([each for each in warnings if "exports/merged still has 2 files of binance" in each]) == 1
+    told = [each.metadata["private_files"].value for each in result.asset_materializations_for_node("exports__merged")]
+    assert len(told) == 2
+    assert all("2 files of binance" in str(each) for each in told)
 
 
 def test_the_lake_of_a_training_database_is_pruned_by_its_own_licences(

@@ -34,7 +34,7 @@ from market_platform.defs.resources import PLATFORM, TRAINING_PLATFORM
 from market_platform.domain.databases import Database
 from market_platform.domain.history import SeriesKind
 from market_platform.domain.pairs import TradingPair
-from market_platform.pipeline.exports.request import EXPORT_VERSION, Span
+from market_platform.pipeline.exports.request import EXPORT_VERSION, Numbers, Span
 
 if TYPE_CHECKING:
     from market_platform.pipeline.exports.lake_exports import PartitionExport
@@ -111,14 +111,21 @@ def _materialise(
     context: dg.AssetExecutionContext, kind: ExportKind, pairs: Sequence[TradingPair], resource: str
 ) -> Results:
     from market_platform.pipeline.exports.lake_exports import export_partition
+    from market_platform.pipeline.exports.lake_layout import dataset_folder
+    from market_platform.pipeline.exports.lake_prune import private_notice
     from market_platform.pipeline.exports.request import Dataset
 
     platform: Platform = getattr(context.resources, resource)
     numbers = ExportConfig(**context.op_execution_context.op_config).numbers
     if numbers not in ("decimal", "float64"):
         raise dg.Failure(f"numbers {numbers!r} is not possible; use decimal or float64", allow_retries=False)
+    chosen: Numbers = "float64" if numbers == "float64" else "decimal"
     made: list[Made] = []
     with typed_failures("/".join(kind.key.path)):
+        folder = dataset_folder(Dataset(kind.dataset), kind.span, chosen)
+        notice = private_notice(platform.warehouse, platform.lake, folder)
+        if notice:
+            context.log.warning(notice)
         for start in partition_dates(context):
             done = export_partition(
                 platform,
@@ -126,15 +133,15 @@ def _materialise(
                 pairs,
                 start,
                 kind.span,
-                numbers="float64" if numbers == "float64" else "decimal",
+                numbers=chosen,
                 database=kind.database,
             )
-            made.append(Made(start, _metadata(done), done.data_version))
+            made.append(Made(start, _metadata(done, notice), done.data_version))
             context.log.info(f"{done.folder}: {done.rows:,} rows in {len(done.files)} files")
     yield layer_result(context, kind.key, made)
 
 
-def _metadata(done: "PartitionExport") -> Metadata:
+def _metadata(done: "PartitionExport", private_files: str | None) -> Metadata:
     """What a person sees of a partition."""
     changed = sum(each.changed for each in done.files)
     largest = sorted(done.files, key=lambda each: -each.rows)[:_SHOWN_FILES]
@@ -154,6 +161,8 @@ def _metadata(done: "PartitionExport") -> Metadata:
     }
     if done.left_out:
         metadata["left_out_private"] = dg.MetadataValue.text(", ".join(done.left_out))
+    if private_files:
+        metadata["private_files"] = dg.MetadataValue.text(private_files)
     return metadata
 
 

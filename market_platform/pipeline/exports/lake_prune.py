@@ -56,8 +56,7 @@ def find_private(warehouse: Warehouse, lake: Lake, folder: str) -> list[StoredFi
     Raises:
         WarehouseError, LakeError: one of them does not answer.
     """
-    with warehouse.connect() as connection:
-        licences = {(pair.exchange, pair.symbol): pair.licence for pair in load_pairs(connection)}
+    licences = _licences(warehouse)
     sizes = {info.key: info.size for info in lake.list(folder)}
     found = (_found(key, sizes, licences) for key in sizes)
     return [each for each in found if each is not None]
@@ -69,6 +68,8 @@ def private_notice(warehouse: Warehouse, lake: Lake, folder: str) -> str | None:
     Raises:
         WarehouseError, LakeError: one of them does not answer.
     """
+    if PRIVATE not in _licences(warehouse).values():
+        return None
     private = [each for each in find_private(warehouse, lake, folder) if each.pair]
     if not private:
         return None
@@ -77,6 +78,11 @@ def private_notice(warehouse: Warehouse, lake: Lake, folder: str) -> str | None:
         f"{folder} still has {len(private)} files of {exchanges}, which may not be passed on any more; `market-platform export prune` "
         "lists them, and deletes them with --yes"
     )
+
+
+def _licences(warehouse: Warehouse) -> dict[tuple[str, str], str]:
+    with warehouse.connect() as connection:
+        return {(pair.exchange, pair.symbol): pair.licence for pair in load_pairs(connection)}
 
 
 def _found(key: str, sizes: Mapping[str, int], licences: Mapping[tuple[str, str], str]) -> StoredFile | None:
