@@ -14,7 +14,8 @@ from market_platform.defs.names import history_day_layers
 from market_platform.domain.errors import BadPayloadError, ExchangeUnavailableError
 from market_platform.domain.intervals import parse_interval
 from market_platform.replay.testing import RunningReplay, running_replay
-from market_platform_tests.fixtures.history_world import HistoryWorld, materialised, past_world
+from market_platform_tests.fixtures.history_world import HistoryWorld, past_world
+from market_platform_tests.fixtures.platform_world import materialised
 from market_platform_tests.fixtures.scripted_history import ScriptedHistory, candle_day, raw_input
 
 SPOT, PERPETUAL, HYPER = "binance/BTCUSDT", "binance/BTCUSDT.P", "hyperliquid/BTCUSD"

@@ -11,7 +11,8 @@ import pytest
 
 from market_platform.defs.reissues import REISSUED_FILES
 from market_platform.replay.testing import RunningReplay, running_replay
-from market_platform_tests.fixtures.history_world import HistoryWorld, materialised, past_world
+from market_platform_tests.fixtures.history_world import HistoryWorld, past_world
+from market_platform_tests.fixtures.platform_world import materialised
 
 PAIR = "binance/BTCUSDT"
 DAY, OTHER = date(2026, 11, 12), date(2026, 11, 13)
