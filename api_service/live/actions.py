@@ -103,18 +103,14 @@ def parse_action(text: str | None) -> Action:
     Raises:
         ActionError: saying what is wrong with it.
     """
-    head = _parse_head(text)
-    assert text is not None
+    head, text = _parse_head(text)
+    by_id = head.starlisting_ids is not None
     match head.action:
-        case "ping":
-            return Ping()
-        case "auth":
-            return _parse(text, Auth)
         case "subscribe":
-            return _parse_subscribe(text) if head.starlisting_ids is not None else _parse(text, SubscribeSymbols)
+            return _parse_subscribe(text) if by_id else _parse(text, SubscribeSymbols)
         case "unsubscribe":
-            return _parse(text, Unsubscribe) if head.starlisting_ids is not None else _parse(text, UnsubscribeSymbols)
-    raise _unknown(head.action)
+            return _parse(text, Unsubscribe) if by_id else _parse(text, UnsubscribeSymbols)
+    return _parse_general(head, text)
 
 
 def parse_chart_action(text: str | None) -> ChartAction:
@@ -123,18 +119,13 @@ def parse_chart_action(text: str | None) -> ChartAction:
     Raises:
         ActionError: saying what is wrong with it.
     """
-    head = _parse_head(text)
-    assert text is not None
+    head, text = _parse_head(text)
     match head.action:
-        case "ping":
-            return Ping()
-        case "auth":
-            return _parse(text, Auth)
         case "subscribe":
             return _parse(text, SubscribeChart)
         case "unsubscribe":
             return _parse(text, UnsubscribeChart)
-    raise _unknown(head.action)
+    return _parse_general(head, text)
 
 
 class MessageRate:
@@ -157,11 +148,12 @@ class MessageRate:
         return True
 
 
-def _parse_head(text: str | None) -> _Head:
+def _parse_head(text: str | None) -> tuple[_Head, str]:
+    """What kind of message it is, and the text it has."""
     if text is None:
         raise ActionError("invalid_json", "messages are JSON in text frames")
     try:
-        return _head.decode(text)
+        return _head.decode(text), text
     except msgspec.ValidationError as error:
         raise ActionError("validation_error", f"{error}; a message is an object with an `action`") from None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -184,7 +176,13 @@ def _parse(text: str, kind: type[AnyAction]) -> AnyAction:
         raise ActionError("validation_error", str(error)) from None
 
 
-def _unknown(action: str) -> ActionError:
-    return ActionError(
-        "unknown_action", f"there is no action {action[:64]!r}; there are subscribe, unsubscribe, ping, auth"
+def _parse_general(head: _Head, text: str) -> Ping | Auth:
+    """What may be said on every path."""
+    match head.action:
+        case "ping":
+            return Ping()
+        case "auth":
+            return _parse(text, Auth)
+    raise ActionError(
+        "unknown_action", f"there is no action {head.action[:64]!r}; there are subscribe, unsubscribe, ping, auth"
     )

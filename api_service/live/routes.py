@@ -6,6 +6,8 @@ Belongs here: accepting, refusing, ending. Does not: what a client gets (session
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import cast
 from urllib.parse import parse_qs
 
@@ -70,15 +72,10 @@ class LiveSocket:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client."""
-        clients = cast("Clients", scope["state"]["clients"])
-        outbox = await _accept(clients, scope, receive, send)
-        if outbox is None:
-            return
-        try:
-            outbox.send(status_frame())
-            await Session(clients.services, outbox).run(receive)
-        finally:
-            clients.leave(outbox)
+        async with _joined(scope, receive, send) as (services, outbox):
+            if outbox is not None:
+                outbox.send(status_frame())
+                await Session(services, outbox).run(receive)
 
 
 class ChartSocket:
@@ -86,17 +83,13 @@ class ChartSocket:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client."""
-        clients = cast("Clients", scope["state"]["clients"])
-        outbox = await _accept(clients, scope, receive, send)
-        if outbox is None:
-            return
-        try:
-            session = ChartSession(clients.services, outbox)
+        async with _joined(scope, receive, send) as (services, outbox):
+            if outbox is None:
+                return
+            session = ChartSession(services, outbox)
             symbol = scope["path_params"].get("symbol")
             if symbol is None or await _begin(session, outbox, symbol, scope["query_string"]):
                 await session.run(receive)
-        finally:
-            clients.leave(outbox)
 
 
 def live_routes() -> list[WebSocketRoute]:
@@ -109,11 +102,19 @@ def live_routes() -> list[WebSocketRoute]:
     ]
 
 
-async def _accept(clients: Clients, scope: Scope, receive: Receive, send: Send) -> Outbox | None:
+@asynccontextmanager
+async def _joined(scope: Scope, receive: Receive, send: Send) -> AsyncIterator[tuple[Services, Outbox | None]]:
+    """Accept a client, who is gone at the end; without an outbox where there is no room."""
+    clients = cast("Clients", scope["state"]["clients"])
     wire = wire_of(scope)
     await receive()  # websocket.connect
     await send({"type": "websocket.accept"})
-    return clients.enter(wire)
+    outbox = clients.enter(wire)
+    try:
+        yield clients.services, outbox
+    finally:
+        if outbox is not None:
+            clients.leave(outbox)
 
 
 async def _begin(session: ChartSession, outbox: Outbox, symbol: str, query: bytes) -> bool:
