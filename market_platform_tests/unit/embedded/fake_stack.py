@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -184,6 +184,10 @@ class FakeStack:
             os.kill(pid, signal.SIGKILL)
         if self.postgres:
             embedded_postgres(self.settings).destroy()
+
+
+MakeStack = Callable[..., FakeStack]
+"""Makes fake stacks: services by name, then options as a FakeStack has them."""
 
 
 if __name__ == "__main__":

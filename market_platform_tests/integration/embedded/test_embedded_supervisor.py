@@ -1,4 +1,4 @@
-"""The supervisor over scripted services: starting, watching, stopping, and surviving what is done to it."""
+"""The supervisor over scripted services: starting, watching, starting again."""
 
 from __future__ import annotations
 
@@ -8,68 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg
 import pytest
 
-from market_platform.embedded.errors import AlreadyRunningError
 from market_platform.embedded.postgres import find_database_url
 from market_platform.embedded.processes import identity, wait_until
 from market_platform.embedded.record import is_locked, stack_status
-from market_platform.embedded.reset import reset_data, what_reset_deletes
-from market_platform.embedded.stack import stop_stack
-from market_platform_tests.unit.embedded.fake_service import __file__ as fake_service_file
-from market_platform_tests.unit.embedded.fake_stack import FakeStack
-
-MakeStack = Callable[..., FakeStack]
-
-
-@pytest.fixture
-def make_stack() -> Iterator[MakeStack]:
-    """Makes fake stacks in a folder of their own; ends and deletes them after the test."""
-    made: list[FakeStack] = []
-
-    def make(services: dict[str, dict[str, Any]] | None = None, **options: Any) -> FakeStack:
-        folder = Path(tempfile.mkdtemp(prefix="stack-test-"))
-        folder.chmod(0o755)
-        made.append(FakeStack(folder, services or {"web": {}}, **options))
-        return made[-1]
-
-    yield make
-    for stack in made:
-        stack.end()
-        shutil.rmtree(stack.folder)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_stop_signal_ends_everything_cleanly(make_stack: MakeStack, number: signal.Signals) -> None:
-    stack = make_stack({"code": {"phase": 2, "worker": True}, "daemon": {"after": ["code"]}, "web": {}})
-    stack.up()
-    assert len(stack.living()) == 4
-    code, seconds = stack.stop(number)
-    assert code == 0, stack.text()
-    assert seconds < 30
-    assert stack.living() == []
-    assert "worker was told" in (stack.folder / "data" / "logs" / "code.log").read_text()
-    assert stack_status(stack.settings) == []
-    assert not is_locked(stack.settings)
-
-
-def test_a_closed_terminal_does_not_keep_it_from_stopping(make_stack: MakeStack) -> None:
-    stack = make_stack({"web": {}})
-    reader, writer = os.pipe()
-    process = stack.start(output=writer)
-    os.close(writer)
-    assert wait_until(lambda: any(each.ready for each in stack_status(stack.settings)), 20)
-    os.close(reader)
-    process.send_signal(signal.SIGHUP)
-    assert process.wait(10) == 0
-    assert stack.living() == []
+from market_platform_tests.unit.embedded.fake_stack import MakeStack
 
 
 def test_links_and_states_are_shown_and_recorded(make_stack: MakeStack) -> None:
@@ -83,33 +30,6 @@ def test_links_and_states_are_shown_and_recorded(make_stack: MakeStack) -> None:
     assert [states["web"].pid] == stack.all_pids("web")
     assert states["web"].ready
     assert states["web"].url == f"http://127.0.0.1:{stack.services['web']['port']}"
-
-
-def test_stubborn_services_and_their_orphans_are_killed_in_time(make_stack: MakeStack) -> None:
-    stack = make_stack(
-        {"web": {"stubborn": True}, "code": {"stubborn": True, "orphan": True, "phase": 2}, "replay": {"phase": 3}},
-        postgres=True,
-    )
-    stack.up()
-    assert wait_until(lambda: len(stack.living()) == 4, 60)
-    code, seconds = stack.stop()
-    assert code == 0, stack.text()
-    assert seconds < 30
-    assert stack.living() == []
-    assert not (stack.folder / "data" / "postgres" / "data" / "postmaster.pid").exists(), (
-        "Postgres was shut down cleanly"
-    )
-
-
-def test_a_second_ctrl_c_does_not_wait_for_the_stubborn(make_stack: MakeStack) -> None:
-    stack = make_stack({"web": {"stubborn": True}, "code": {"stubborn": True, "phase": 2}})
-    stack.up()
-    assert stack.process is not None
-    stack.process.send_signal(signal.SIGINT)
-    stack.wait_for("stopping")
-    code, seconds = stack.stop()
-    assert (code, stack.living()) == (0, [])
-    assert seconds < 2.5
 
 
 def test_a_service_that_ends_is_started_again_and_that_is_said(make_stack: MakeStack) -> None:
@@ -162,47 +82,6 @@ def test_a_second_up_says_who_runs_and_harms_nothing(make_stack: MakeStack) -> N
     stack.process = first
 
 
-def test_after_kill_9_the_next_up_ends_what_is_left_and_nothing_else(make_stack: MakeStack) -> None:
-    stack = make_stack({"web": {}, "code": {"stubborn": True, "orphan": True, "phase": 2}}, postgres=True)
-    stack.up()
-    assert stack.process is not None
-    with subprocess.Popen(
-        [sys.executable, "-I", "-S", fake_service_file, "web", "--port", "0", "--pids", str(stack.folder)]
-    ) as lookalike:
-        stack.process.kill()
-        stack.process.wait()
-        left = stack.all_pids("code") + stack.all_pids("code-orphan")
-        assert wait_until(lambda: stack.living() == left, 60), "the stubborn live on"
-        stack.up()
-        assert "ended what an earlier, killed `up` had left: pids " + ", ".join(map(str, sorted(left))) in stack.text()
-        assert all(identity(pid) is None for pid in left)
-        assert lookalike.poll() is None, "a process like ours that we did not start is left alone"
-        lookalike.kill()
-    assert stack.stop()[0] == 0
-    assert stack.living() == []
-
-
-def test_down_ends_what_a_killed_up_left(make_stack: MakeStack) -> None:
-    stack = make_stack({"code": {"stubborn": True}})
-    stack.up()
-    assert stack.process is not None
-    stack.process.kill()
-    stack.process.wait()
-    (pid,) = stack.living()
-    assert stop_stack(stack.settings) == [f"ended what a killed `up` had left: pids {pid}"]
-    assert stack.living() == []
-    assert stop_stack(stack.settings) == ["nothing runs"]
-
-
-def test_down_stops_a_running_stack_and_waits(make_stack: MakeStack) -> None:
-    stack = make_stack(postgres=True)
-    stack.up()
-    assert stack.process is not None
-    assert stop_stack(stack.settings) == [f"stopped pid {stack.process.pid} and what it ran: postgres, web"]
-    assert stack.process.wait(60) == 0
-    assert stack.living() == []
-
-
 def test_ports_in_use_are_all_named_before_anything_starts(make_stack: MakeStack) -> None:
     stack = make_stack({"web": {}, "api": {}}, postgres=True)
     with socket.socket() as one, socket.socket() as two:
@@ -252,15 +131,6 @@ def test_a_failed_preparation_is_shown_and_nothing_is_left(make_stack: MakeStack
     assert not is_locked(stack.settings)
 
 
-def test_ctrl_c_while_preparing_ends_at_once(make_stack: MakeStack) -> None:
-    stack = make_stack(postgres=True, prepare=[sys.executable, "-c", "import time; time.sleep(600)"])
-    stack.start()
-    stack.wait_for("migrations and pairs")
-    code, seconds = stack.stop()
-    assert (code, stack.all_pids()) == (0, [])
-    assert seconds < 30
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_disk_that_fills_up_stops_the_stack_with_a_clear_message_and_loses_nothing(make_stack: MakeStack) -> None:
     stack = make_stack(postgres=True)
@@ -292,23 +162,6 @@ def test_a_disk_that_fills_up_stops_the_stack_with_a_clear_message_and_loses_not
         assert stack.stop()[0] == 0
     finally:
         subprocess.run(["umount", "-l", str(data)], check=True)
-
-
-def test_reset_refuses_while_running_and_deletes_only_what_is_embedded(make_stack: MakeStack) -> None:
-    stack = make_stack(postgres=True)
-    stack.up()
-    data = stack.folder / "data"
-    (data / "lake" / "ticks").mkdir(parents=True)
-    (data / "mine.txt").write_text("precious")
-    with pytest.raises(AlreadyRunningError):
-        reset_data(stack.settings)
-    assert stack.stop()[0] == 0
-    assert {folder.name for folder, _ in what_reset_deletes(stack.settings)} == {"postgres", "lake", "dagster", "logs"}
-    reset_data(stack.settings, keep_lake=True)
-    assert sorted(each.name for each in data.iterdir()) == ["lake", "mine.txt"]
-    reset_data(stack.settings)
-    assert sorted(each.name for each in data.iterdir()) == ["mine.txt"]
-    assert what_reset_deletes(stack.settings) == []
 
 
 def test_what_keeps_a_service_from_being_ready_is_said_once(make_stack: MakeStack) -> None:
