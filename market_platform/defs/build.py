@@ -11,7 +11,7 @@ import dagster as dg
 from market_platform.defs.assets.candles import candle_assets
 from market_platform.defs.assets.compaction import compaction_asset
 from market_platform.defs.assets.exchange import exchange_asset
-from market_platform.defs.assets.lake_statistics import lake_statistics_asset
+from market_platform.defs.assets.lake_statistics import is_in_lake, lake_statistics_asset
 from market_platform.defs.assets.live import live_assets
 from market_platform.defs.assets.periods import period_asset
 from market_platform.defs.assets.ticks import ticks_asset
@@ -71,6 +71,7 @@ def build_defs(
         _add_ticks(kit, ticked, settings, partitions, policies, clock, compare_with_exchange=compare_with_exchange)
     if streamed:
         _add_live(kit, streamed, settings, partitions, policies, clock)
+    _add_statistics(kit, [pair for pair in pairs if is_in_lake(pair)], partitions)
     add_history(kit, pairs, settings, partitions, policies, clock)
     add_exports(kit, pairs, settings, partitions, policies)
     housekeeping = prune_job(settings.event_log_retention_days)
@@ -102,19 +103,13 @@ def _add_ticks(
         kit.assets += [period_asset(pair, interval, partitions, policies) for interval in period_intervals(pair)]
         if compare_with_exchange:
             kit.checks.append(equals_exchange_check(pair, policies))
-    exchanges = sorted({pair.exchange for pair in pairs})
-    for exchange in exchanges:
-        mine = [pair for pair in pairs if pair.exchange == exchange]
-        kit.assets.append(lake_statistics_asset(exchange, mine, partitions))
-
     periods = [each for each in PERIOD_INTERVALS if any(each in pair.intervals for pair in pairs)]
-    days, statistics = day_job(pairs), statistics_job(exchanges)
+    days = day_job(pairs)
     jobs = {"days": days, **{each.name: period_job(pairs, each) for each in periods}}
-    kit.jobs += [*jobs.values(), statistics]
+    kit.jobs += jobs.values()
     kit.schedules += [
         daily_schedule(pairs, days),
         *(period_schedule(pairs, each, jobs[each.name]) for each in periods),
-        statistics_schedule(statistics),
     ]
     kit.sensors.append(
         repair_sensor(
@@ -157,6 +152,19 @@ def _add_live(
         report_sensor(frozenset(spec.key for spec in streamed), clock),
         late_parts_sensor(pairs, compaction, clock),
     ]
+
+
+def _add_statistics(kit: Kit, pairs: Sequence[TradingPair], partitions: Partitions) -> None:
+    """What the lake holds of each exchange, counted every night."""
+    exchanges = sorted({pair.exchange for pair in pairs})
+    if not exchanges:
+        return
+    for exchange in exchanges:
+        mine = [pair for pair in pairs if pair.exchange == exchange]
+        kit.assets.append(lake_statistics_asset(exchange, mine, partitions))
+    statistics = statistics_job(exchanges)
+    kit.jobs.append(statistics)
+    kit.schedules.append(statistics_schedule(statistics))
 
 
 def accept_beta() -> None:

@@ -180,6 +180,45 @@ def test_a_run_of_several_days_reports_each(world: World) -> None:
     assert sorted(map(str, world.partitions(TRADES_KEY))) == ["2026-03-09", "2026-03-10", "2026-03-11"]
 
 
+def test_lake_statistics_count_trades_and_name_streamed_days_left_failed(world: World) -> None:
+    world.stream_trades(0, 90_000)  # 25 hours
+    next_day = DAY + timedelta(days=1)
+    [part] = list_parts(TRADE_DAYS, world.platform.lake, "binance", "BTCUSDT", next_day)
+    whole = world.platform.lake.get(part)
+    world.platform.lake.replace(part, whole[:100])
+    assert world.compact(DAY, DAY).success
+    assert not world.compact(next_day, next_day).success
+    job = world.definitions.resolve_job_def("lake_statistics")
+
+    result = job.execute_in_process(instance=world.instance)
+
+    shown = world.metadata(dg.AssetKey(["binance", "lake_statistics"]))
+    assert (shown["pairs"], shown["days"], shown["ticks"], shown["trades"]) == (1, 1, 0, 86_400)
+    assert shown["gaps"] == 1, "the day on which the stream began is degraded"
+    symbols = shown["symbols"]
+    assert isinstance(symbols, dg.TableMetadataValue)
+    assert [(each.data["symbol"], each.data["kind"], each.data["rows"]) for each in symbols.records] == [
+        ("BTCUSDT", "trades", 86_400)
+    ]
+    assert world.metadata(dg.AssetKey(["oanda", "lake_statistics"]))["pairs"] == 0
+    checks = {each.asset_key.path[0]: each for each in result.get_asset_check_evaluations()}
+    assert {exchange: each.passed for exchange, each in checks.items()} == {
+        "binance": False,
+        "hyperliquid": True,
+        "oanda": True,
+    }
+    failed = checks["binance"].metadata["failed"]
+    assert isinstance(failed, dg.TableMetadataValue)
+    assert [dict(each.data) for each in failed.records] == [
+        {"asset": "binance/BTCUSDT/trades", "partition": "2026-03-11"}
+    ]
+    world.platform.lake.replace(part, whole)
+    assert world.compact(next_day, next_day).success
+    again = job.execute_in_process(instance=world.instance)
+    assert all(each.passed for each in again.get_asset_check_evaluations())
+    assert world.metadata(dg.AssetKey(["binance", "lake_statistics"]))["trades"] == 90_000
+
+
 def test_the_schedule_asks_for_yesterday_of_every_streamed_pair(world: World) -> None:
     [schedule] = [each for each in world.definitions.schedules or () if each.name == "compact_yesterday"]
     assert isinstance(schedule, dg.ScheduleDefinition)

@@ -101,6 +101,8 @@ def test_streamed_pairs_get_external_assets_day_files_and_their_exchange_s_own_p
         "binance/BTCUSDT/proof",
         "binance/BTCUSDT.P/proof",
         "oanda/EURUSD/proof",
+        "binance/lake_statistics",
+        "oanda/lake_statistics",
     }
     assert found["binance/BTCUSDT/trades"]["deps"] == ["binance/BTCUSDT/stream_trades"]
     assert found["oanda/EURUSD/ticks"]["deps"] == ["oanda/EURUSD/stream_ticks"]
@@ -109,6 +111,13 @@ def test_streamed_pairs_get_external_assets_day_files_and_their_exchange_s_own_p
         "binance/BTCUSDT/trades",
         "binance/source",
     ]
+    assert found["binance/lake_statistics"]["deps"] == [
+        "binance/BTCUSDT.P/history_trades",
+        "binance/BTCUSDT.P/trades",
+        "binance/BTCUSDT/history_trades",
+        "binance/BTCUSDT/trades",
+    ]
+    assert found["oanda/lake_statistics"]["deps"] == ["oanda/EURUSD/ticks"]
     assert found["binance/BTCUSDT/proof"]["checks"] == ["candles_agree"]
     assert found["oanda/EURUSD/candles_1M"]["partitions"] == "MonthlyPartitionsDefinition"
     assert "binance/BTCUSDT.P/funding_rates" in found
@@ -120,6 +129,7 @@ def test_streamed_pairs_get_external_assets_day_files_and_their_exchange_s_own_p
         "history_last_month",
         "history_last_week",
         "history_yesterday",
+        "lake_statistics",
         "prove_yesterday",
         "prune_event_log",
         "reissued_files",
