@@ -102,12 +102,13 @@ ControlKind = Literal["subscribed", "unsubscribed", "heartbeat", "error", "shutd
 class Control(msgspec.Struct, frozen=True, gc=False):
     """About the connection, not the market.
 
-    `heartbeat`: the exchange is alive. `error`: it refused something; `text` says what. `shutdown`: it will cut this
+    `heartbeat`: the exchange is alive; `time_ms` is its time, where it says so. `error`: it refused something; `text` says what. `shutdown`: it will cut this
     connection soon, so connect another one now.
     """
 
     kind: ControlKind
     text: str = ""
+    time_ms: int | None = None
 
 
 Event = Trade | Quote | Candle | Funding | OpenInterest | Control

@@ -12,7 +12,7 @@ import pytest
 
 from market_platform.domain.clock import to_ms
 from market_platform.domain.events import Control, Quote
-from market_platform.exchanges.oanda.wire import parse_candles, parse_instruments, parse_line
+from market_platform.exchanges.oanda.wire import parse_candles, parse_instruments, parse_line, time_ms
 from market_platform.replay.live.clock import ExchangeClock
 from market_platform.replay.live.world import World
 from market_platform.replay.testing import RunningReplay, clock_from, running_replay
@@ -69,7 +69,9 @@ def test_a_closed_market_beats_and_quotes_nothing() -> None:
         snapshot, beat = lines(client, 2)
         assert orjson.loads(snapshot)["tradeable"] is False
         assert parse_line(snapshot) == ()
-        assert parse_line(beat) == (Control("heartbeat"),)
+        (heartbeat,) = parse_line(beat)
+        assert isinstance(heartbeat, Control)
+        assert heartbeat == Control("heartbeat", time_ms=time_ms(orjson.loads(beat)["time"], "heartbeat"))
         day = {"granularity": "M1", "from": "2026-11-21T00:00:00Z", "count": "500"}
         assert client.get("/v3/instruments/EUR_USD/candles", params=day).json()["candles"] == []
 

@@ -18,7 +18,7 @@ import structlog
 from aiolimiter import AsyncLimiter
 
 from market_platform.domain.errors import BadPayloadError
-from market_platform.domain.events import Candle, Control, Event, Trade
+from market_platform.domain.events import Candle, Control, Event, Quote, Trade
 from market_platform.domain.live import ConnectionPlan, Subscription
 from market_platform.exchanges.live import StreamDialect
 from streamer.connections.failures import SilentError
@@ -56,6 +56,10 @@ class Receiver(Protocol):
 
     def stale(self, connection: Connection, lanes: Sequence[Lane], suspects: Sequence[Subscription]) -> None:
         """Those subscriptions bring nothing although they were asked for again; `suspects` may be as dead as they are."""
+        ...
+
+    def told(self, at_ms: int) -> None:
+        """The exchange said what time it is there."""
         ...
 
     def leaving(self, connection: Connection) -> None:
@@ -237,7 +241,8 @@ class Connection:
                 if lane is not None:
                     if not lane.began:
                         lane.began = True
-                        timely = timely and not isinstance(event, Trade)  # an exchange may begin with trades of before
+                        # an exchange may begin with trades of before, or with the last price of a market that is closed
+                        timely = timely and not isinstance(event, Trade | Quote)
                     lane.seen, lane.subscribed_again, lane.brought = at, False, True
                     deliveries.append((lane.subscription, event, raw, at))
         self.traffic.messages += len(batch)
@@ -256,6 +261,8 @@ class Connection:
         return lane
 
     def _control(self, control: Control) -> None:
+        if control.time_ms is not None:
+            self._receiver.told(control.time_ms)
         if control.kind == "subscribed":
             self._settling.answers += 1
         elif control.kind == "shutdown":

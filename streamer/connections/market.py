@@ -28,6 +28,10 @@ class Market(Protocol):
         """A message that can't be used."""
         ...
 
+    def told(self, at_ms: int) -> None:
+        """What time it is at the exchange; may raise IntakeStoppedError."""
+        ...
+
     def lost(
         self, connection: str, subscriptions: Sequence[Subscription], reason: LossReason, detail: str = ""
     ) -> None:

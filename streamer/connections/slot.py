@@ -114,6 +114,10 @@ class Slot:
         self.report.dead_letters += 1
         self._market.refuse(connection.plan.name, reason, raw)
 
+    def told(self, at_ms: int) -> None:
+        """The exchange said what time it is there."""
+        self._market.told(at_ms)
+
     def live(self, connection: Connection, subscriptions: Sequence[Subscription]) -> None:
         """They deliver: nothing is missed from here on."""
         if connection.delivered_at is None:

@@ -91,7 +91,7 @@ class PartDrain(Drain):
     def _is_due(self, key: Key, waiting: Backlog) -> bool:
         return (
             waiting.count >= self._part_ticks
-            or to_ms(self._clock()) - waiting.oldest_ms >= self._part_ms
+            or abs(to_ms(self._clock()) - waiting.oldest_ms) >= self._part_ms  # the clock may have been set back
             or self._journal.ticks_done(key) < self._wanted.get(key, 0)
         )
 

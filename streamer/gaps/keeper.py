@@ -81,6 +81,11 @@ class GapKeeper:
         missing = self._missing.get((connection, pair_id, "trades"))
         return None if missing is None else missing.first_id
 
+    def missed_since(self, connection: str, pair_id: int, kind: GapKind) -> int | None:
+        """From when on that is being missed there; None when it is not."""
+        missing = self._missing.get((connection, pair_id, kind))
+        return None if missing is None else missing.start_ms
+
     def found(self, connection: str, pair: LivePair, kind: GapKind, end_ms: int, last_id: int | None = None) -> None:
         """The pair's stream is back. `last_id` is the last trade that was missed, if known."""
         missing = self._missing.pop((connection, pair.id, kind), None)

@@ -27,6 +27,7 @@ _SETTLE_MS = 2_000
 """How long after a candle's end the exchange is given to make up its mind."""
 _PATIENCE = 5
 _MOST_BUCKETS = 500
+"""Asked for at once; what is left has its turn after it."""
 _AT_ONCE = 4
 
 log = structlog.get_logger("streamer")
@@ -99,8 +100,12 @@ class Polls:
                 key = (pair.id, interval.name)
                 current = bucket_start(now_ms, interval)
                 since = self._asked_until.setdefault(key, current)
-                if current > since and key not in self._questions:
-                    self.want(pair, interval.name, max(since, current - _MOST_BUCKETS * interval.ms), current)
+                if since > current:  # the time was wrong: what was asked for was not there yet
+                    asked = self._questions.pop(key, None)
+                    self._asked_until[key] = current if asked is None else min(current, asked.start_ms)
+                elif current > since and key not in self._questions:
+                    until = bucket_start(min(current, since + _MOST_BUCKETS * interval.ms), interval)
+                    self.want(pair, interval.name, since, until)
 
     async def _ask(self, question: _Question) -> None:
         key = (question.pair.id, question.interval)
@@ -121,11 +126,13 @@ class Polls:
                 self._forget(key, question)
             return
         question.attempts += 1
+        if self._questions.get(key) is not question:  # more is wanted by now, or less
+            return
         if (rows and rows[-1].end_ms >= question.end_ms) or question.attempts >= _PATIENCE:
             self._asked_until[key] = rows[-1].end_ms if rows else self._asked_until.get(key, question.start_ms)
             if not rows or rows[-1].end_ms < question.end_ms:  # nobody traded then
                 self._asked_until[key] = max(self._asked_until[key], question.end_ms - interval.ms)
-            self._forget(key, question)
+            del self._questions[key]
 
     def _forget(self, key: tuple[int, str], question: _Question) -> None:
         """Answered, unless more was wanted meanwhile."""

@@ -7,6 +7,7 @@ from market_platform.domain.events import Candle, Event, Funding, OpenInterest, 
 from market_platform.domain.intervals import bucket_end, bucket_start, parse_interval
 
 FUTURE_MS = 60_000
+IN_THE_FUTURE = "a time in the future"
 EARLIEST_MS = 1_230_768_000_000
 """2009-01-01: before it, no exchange here existed."""
 
@@ -31,7 +32,7 @@ def absurdity(event: Event, latest_ms: int | None) -> str | None:
 def _time(ms: int, latest_ms: int | None) -> str | None:
     if ms < EARLIEST_MS:
         return "a time before 2009"
-    return "a time in the future" if latest_ms is not None and ms > latest_ms else None
+    return IN_THE_FUTURE if latest_ms is not None and ms > latest_ms else None
 
 
 def _candle(candle: Candle) -> str | None:

@@ -13,7 +13,7 @@ class ExchangeClock:
     """How far the newest events of the last seconds are ahead of a clock of ours, added to that clock.
 
     So it is right whatever our own clock says, follows a replay at any speed, and forgets an event from the future.
-    `now_ms` is our time in ms, used before the first event; `monotonic` is in seconds.
+    `now_ms` is our time in ms, used before the first event that tells a time; `monotonic` is in seconds.
     """
 
     def __init__(self, now_ms: Callable[[], int], monotonic: Callable[[], float]) -> None:
@@ -26,12 +26,23 @@ class ExchangeClock:
 
     @property
     def known(self) -> bool:
-        """Whether an event has told its time, or none came for so long that our own clock has to do."""
-        return self._ahead is not None or self._here() >= self._trusted_from
+        """Whether it was told, or was not for so long that our own clock has to do."""
+        return self.told or self._here() >= self._trusted_from
 
-    def saw(self, event_ms: int) -> None:
-        """An event of that time came just now."""
+    @property
+    def told(self) -> bool:
+        """Whether the exchange has said what time it is."""
+        return self._ahead is not None
+
+    def saw(self, event_ms: int, *, current: bool = True) -> None:
+        """An event of that time came just now.
+
+        One that is not `current` may be much older than its coming (what a connection begins with): it can say that it is
+        later than we thought, never that it is earlier.
+        """
         here = self._here()
+        if not current and self.told and event_ms <= self.now():
+            return
         if here >= self._window_ends:
             self._ahead_before = self._ahead if here < self._window_ends + _WINDOW_MS else None
             self._ahead = None

@@ -35,6 +35,8 @@ class Outages:
         self._keeper = keeper
         self._known_until = known_until
         self._waiting: dict[int, tuple[str, PairState, int | None]] = {}
+        self._fresh: set[int] = set()
+        """Pairs of which nothing was stored when they started: how far back they begin is known when the time is."""
 
     def began(
         self,
@@ -61,7 +63,17 @@ class Outages:
             if kind == "trades" and state.pair.id in self._waiting:
                 self._waiting[state.pair.id] = (connection, state, now_ms)
             else:
+                if kind == "candles":
+                    self._begin_fresh(connection, state.pair, now_ms)
                 self._keeper.found(connection, state.pair, kind, now_ms)
+
+    def _begin_fresh(self, connection: str, pair: LivePair, now_ms: int) -> None:
+        """What our own clock, ahead of the exchange's, left out of a pair's first hours is missed as well."""
+        since_ms = self._keeper.missed_since(connection, pair.id, "candles")
+        if pair.id in self._fresh and since_ms is not None:
+            self._fresh.discard(pair.id)
+            if since_ms > now_ms - _FRESH_MS:
+                self._keeper.within(pair, "candles", now_ms - _FRESH_MS, min(since_ms, now_ms), "start")
 
     def trades_came(self, state: PairState, trades: Sequence[Trade]) -> None:
         """If they are the first after an outage: those before them, from the first missing one on, were missed."""
@@ -83,6 +95,7 @@ class Outages:
     def forget(self, pair: LivePair, now_ms: int) -> None:
         """The pair is not streamed any more."""
         self._waiting.pop(pair.id, None)
+        self._fresh.discard(pair.id)
         self._keeper.forget(pair, now_ms)
 
     def _start_of(
@@ -97,8 +110,11 @@ class Outages:
         known_ms = self._known_until(pair)
         if kind == "trades" and self._sink.last_trade_id(pair) is None:
             return None
+        if known_ms is None and kind == "candles":
+            self._fresh.add(pair.id)
+            return now_ms - _FRESH_MS
         if known_ms is None:
-            return now_ms - _FRESH_MS if kind == "candles" else None
+            return None
         return min(known_ms, now_ms)
 
     def _kinds(self, subscriptions: Sequence[Subscription], reason: LossReason) -> dict[GapKind, Channel]:

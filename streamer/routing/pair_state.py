@@ -100,6 +100,11 @@ class PairState:
             builds = pair.candles_from == "trades" and bool(pair.starlistings)
             self._bars = BarBuilder(pair.wire, pair.intervals) if builds else None
 
+    def forget_times(self) -> None:
+        """The times that were given out were wrong."""
+        self.seen_ms.clear()
+        self._minutes = Minutes()
+
     def forget(self, known_trade_id: int | None) -> None:
         """Begin anew: what was seen last was not kept."""
         self._reset(known_trade_id)

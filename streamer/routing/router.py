@@ -9,20 +9,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 
-from market_platform.domain.events import Candle, Control, Event, Funding, OpenInterest, Quote, Trade
+from market_platform.domain.events import Candle, Funding, OpenInterest, Quote, Trade
+from market_platform.domain.intervals import bucket_end, bucket_start
 from market_platform.domain.live import Channel, LivePair, Subscription
 from market_platform.domain.live_frames import LiveTick
 from market_platform.domain.ranks import CandleRank
 from streamer.connections.connection import Delivery
 from streamer.connections.market import LossReason
 from streamer.gaps.keeper import GapKeeper
-from streamer.routing.absurd import FUTURE_MS, absurdity
+from streamer.routing.absurd import IN_THE_FUTURE, absurdity
 from streamer.routing.exchange_clock import ExchangeClock
 from streamer.routing.outages import MARGIN_MS, Outages
 from streamer.routing.outlet import Asked, Outlet, Shows
 from streamer.routing.pair_state import PairState, Traits
 from streamer.routing.refusals import Refusals
 from streamer.routing.tallies import Tallies
+from streamer.routing.timekeeper import Timekeeper, told_ms
 from streamer.sink import DeadLetter, IntakeStoppedError, Sink
 from streamer.times import Times
 
@@ -54,14 +56,11 @@ class Router:
         self._sink = sink
         self._keeper = keeper
         self._times = times
+        self._asked = asked
         self._outages = Outages(traits, sink, keeper, known_until)
         self._outlet = Outlet(traits, sink, keeper, shows, asked, self._outages, self.tallies, clock)
-        self._check_future = check_future
         self._pairs: dict[int, PairState] = {}
-        self._undated: list[tuple[str, list[Subscription]]] = []
-        """What came to life before anybody knew what time it is at the exchange."""
-        self._held: list[Delivery] = []
-        """Events that came before, of which none told."""
+        self._time = Timekeeper(self, clock, times, check_future=check_future)
 
     # -------------------------------------------------------------------------------------------------------------- pairs
 
@@ -86,7 +85,7 @@ class Router:
     ) -> None:
         """Those are missed from now on, and a little longer than that."""
         now_ms = self.clock.now()
-        self._undated = [(name, [each for each in live if each not in subscriptions]) for name, live in self._undated]
+        self._time.lost(subscriptions)
         for state, mine in self._by_pair(subscriptions):
             if reason == "intake_stopped":
                 state.forget(self._sink.last_trade_id(state.pair))
@@ -95,24 +94,18 @@ class Router:
 
     def live(self, connection: str, subscriptions: Sequence[Subscription]) -> None:
         """Those are there from now on; before the exchange has told its time, from its first event on."""
-        if not self.clock.known:
-            self._undated.append((connection, list(subscriptions)))
+        if not self._time.can_date(connection, subscriptions):
             return
         now_ms = self.clock.now()
         for state, mine in self._by_pair(subscriptions):
             state.live(mine, now_ms)
+            if self._traits.polls_candles:  # polls begin with the next candles, the gap ends before these
+                for interval in state.pair.intervals:
+                    start_ms = bucket_start(now_ms, interval)
+                    self._asked.want(state.pair, interval.name, start_ms, bucket_end(start_ms, interval))
             for each in mine:  # what it has missed before is known; the next gap begins after this moment
                 state.seen_ms[each.channel] = max(now_ms, state.seen_ms.get(each.channel, now_ms))
             self._outages.ended(connection, state, mine, now_ms)
-
-    def _date(self) -> None:
-        """Tell of what came before the exchange told its time, now that it has."""
-        undated, self._undated = self._undated, []
-        held, self._held = self._held, []
-        for connection, subscriptions in undated:
-            self.live(connection, subscriptions)
-        if held:
-            self.receive(held, timely=False)
 
     def moved(self, before: str, connection: str, subscriptions: Sequence[Subscription]) -> None:
         """Those come over another connection from now on, and are missed until they do."""
@@ -129,52 +122,47 @@ class Router:
     # ------------------------------------------------------------------------------------------------------------- events
 
     def receive(self, deliveries: Sequence[Delivery], *, timely: bool = True) -> None:
-        """Events in the order they came; those that are not `timely` say nothing of lag.
+        """Events in the order they came; those that are not `timely` say nothing of lag, and may be of before.
 
         Before the exchange's time is known they are held until one says it: some have no time but now.
 
         Raises:
             IntakeStoppedError: the sink takes nothing more.
         """
-        latest_ms = self._times.now_ms() + FUTURE_MS if self._check_future else None
-        if not self.clock.known and not self._learn_time(deliveries, latest_ms):
-            self._held.extend(deliveries)
+        latest_ms = self._time.latest_ms()
+        if not self._time.is_known_for(deliveries, latest_ms, timely=timely):
             return
         now_ms = self.clock.now()
         pairs = self._pairs
         touched: dict[int, PairState] = {}
         newest_ms = 0
-        for subscription, event, raw, _ in deliveries:
+        future: list[Delivery] = []
+        for delivery in deliveries:
+            subscription, event, raw, _ = delivery
             pair_id = subscription.pair.id
             state = pairs.get(pair_id)
             if state is None:
                 continue
             reason = absurdity(event, latest_ms)
+            if reason is IN_THE_FUTURE:
+                future.append(delivery)
+                continue
             if reason is not None:
                 self.refuse(subscription.name, reason, raw)
                 continue
             touched[pair_id] = state
             state.seen_ms[subscription.channel] = now_ms
             self._take(state, event, now_ms)
-            event_ms = _when(event)
-            if event_ms is not None and event_ms > newest_ms:
+            event_ms = told_ms(event)
+            if event_ms is not None and event_ms > newest_ms and (latest_ms is None or event_ms <= latest_ms):
                 newest_ms = event_ms
         if newest_ms:
-            self.clock.saw(newest_ms)
+            self._time.learn(newest_ms, current=timely)
             self.tallies.event(newest_ms, deliveries[-1][3] if timely else None)
         self.tallies.events += len(deliveries)
         for state in touched.values():
             self._outlet.hand_on(state)
-
-    def _learn_time(self, deliveries: Sequence[Delivery], latest_ms: int | None) -> bool:
-        """Whether these events tell the exchange's time; before anything is made of them."""
-        times = (_when(event) for _, event, _, _ in deliveries if absurdity(event, latest_ms) is None)
-        newest_ms = max((each for each in times if each is not None), default=None)
-        if newest_ms is None:
-            return False
-        self.clock.saw(newest_ms)
-        self._date()
-        return True
+        self._time.doubt(future, contradicted=timely and newest_ms > 0)
 
     def _take(self, state: PairState, event: object, now_ms: int) -> None:
         """Let the pair know."""
@@ -194,6 +182,19 @@ class Router:
         self.refusals.note(reason)
         text = raw[:_MAX_TEXT].decode("utf-8", "backslashreplace")
         self._sink.dead_letter(DeadLetter(self.exchange, channel, reason, text, self._times.now()))
+
+    def told(self, at_ms: int) -> None:
+        """The exchange said what time it is, beside the market (a heartbeat).
+
+        Raises:
+            IntakeStoppedError: the sink takes nothing more.
+        """
+        self._time.told(at_ms)
+
+    def forget_times(self, subscriptions: Sequence[Subscription]) -> None:
+        """The times at which those were there were wrong."""
+        for state, _ in self._by_pair(subscriptions):
+            state.forget_times()
 
     def asked_for(self, pair: LivePair, rows: Sequence[Candle | Funding | OpenInterest]) -> None:
         """What the REST side said: closed candles, or the context of the minute.
@@ -220,9 +221,8 @@ class Router:
         Raises:
             IntakeStoppedError: the sink takes nothing more.
         """
-        if not self._sink.accepting or not self.clock.known:
+        if not self._sink.accepting or not self._time.tick():
             return
-        self._date()
         now_ms = self.clock.now()
         for state in self._pairs.values():
             state.due(now_ms)
@@ -254,12 +254,3 @@ class Router:
     def _flush_pair(self, state: PairState) -> None:
         state.flush()
         self._outlet.hand_on(state)
-
-
-def _when(event: Event) -> int | None:
-    """When an event was, by the exchange's clock; None for one that does not say."""
-    if isinstance(event, Trade):
-        return event.event_ms or event.time_ms
-    if isinstance(event, Candle):
-        return event.event_ms
-    return None if isinstance(event, Control) else event.time_ms

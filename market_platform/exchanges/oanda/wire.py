@@ -106,8 +106,7 @@ def parse_line(raw: bytes | str) -> Sequence[Event]:
             raise
         return (Control("error", told),)
     if isinstance(line, _Heartbeat):
-        time_ms(line.time, "oanda HEARTBEAT")
-        return (Control("heartbeat"),)
+        return (Control("heartbeat", time_ms=time_ms(line.time, "oanda HEARTBEAT")),)
     quote = _quote(line)
     return () if quote is None else (quote,)
 

@@ -39,6 +39,9 @@ class World(ScriptedRest):
     def opens(self) -> list[int]:
         return [(row.open_ms - NOON_MS) // MINUTE for row in self.rows if isinstance(row, Candle)]
 
+    def spans(self) -> list[tuple[int, int]]:
+        return [(start, end) for what, _, start, end in self.asked if what == "candles"]  # type: ignore[misc]
+
     def questions(self) -> int:
         return sum(each[0] == "candles" for each in self.asked)
 
@@ -155,6 +158,41 @@ def test_context_of_a_pair_that_is_new_is_asked_for_at_once() -> None:
         await eventually(lambda: len(world.rows) == 1)
         await asyncio.sleep(0.03)
         assert len(world.rows) == 1
+        await end(task)
+
+    asyncio.run(scenario())
+
+
+def test_candles_that_were_asked_for_before_their_time_are_asked_for_again() -> None:
+    """Our clock was ahead while nobody told the exchange's time: what it called over was not there yet."""
+
+    async def scenario() -> None:
+        world = World()
+        world.absent = {NOON_MS + minute * MINUTE for minute in range(9)}  # they are still to come
+        world.now_ms = NOON_MS + 3_000
+        task = await polling(world, every_candle=True)
+        await asyncio.sleep(0.02)
+        world.now_ms = NOON_MS + 9 * MINUTE + 3_000
+        await eventually(lambda: world.questions() >= 6)
+        world.now_ms = NOON_MS + MINUTE + 3_000
+        await asyncio.sleep(0.02)
+        world.absent.clear()
+        for minute in range(2, 5):
+            world.now_ms = NOON_MS + minute * MINUTE + 3_000
+            await eventually(lambda minute=minute: minute - 1 in world.opens())  # type: ignore[misc]
+        await end(task)
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_left_out_after_so_long_an_outage_that_one_question_is_too_few() -> None:
+    async def scenario() -> None:
+        world = World()
+        task = await polling(world, every_candle=True)
+        await asyncio.sleep(0.02)
+        world.now_ms = NOON_MS + 1_300 * MINUTE + 3_000
+        await eventually(lambda: len(set(world.opens())) == 1_300)
+        assert max(end - start for start, end in world.spans()) <= 500 * MINUTE
         await end(task)
 
     asyncio.run(scenario())

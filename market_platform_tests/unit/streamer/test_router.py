@@ -7,105 +7,17 @@ from decimal import Decimal
 
 import pytest
 
-from market_platform.domain.clock import from_ms
-from market_platform.domain.events import Candle, Event, Funding, OpenInterest, Quote, Trade
-from market_platform.domain.live import Channel, LivePair, Subscription
+from market_platform.domain.events import Event, Funding, OpenInterest, Quote
+from market_platform.domain.live import Channel, Subscription
 from market_platform.domain.ranks import CandleRank
 from market_platform_tests.fixtures.memory_sink import (
     NOON_MS,
-    MemoryGaps,
-    MemorySink,
     made_candle,
     made_pair,
     made_trade,
 )
-from streamer.gaps.keeper import GapKeeper
-from streamer.routing.exchange_clock import ExchangeClock
-from streamer.routing.pair_state import Traits
-from streamer.routing.router import Router
+from market_platform_tests.fixtures.router_world import HYPERLIQUID, MINUTE, OANDA, World
 from streamer.sink import IntakeStoppedError
-from streamer.times import Times
-
-MINUTE = 60_000
-BINANCE = Traits(trades_by_id=True, candles_flagged=True, polls_candles=False, quotes_are_ticks=False)
-HYPERLIQUID = Traits(trades_by_id=False, candles_flagged=False, polls_candles=False, quotes_are_ticks=False)
-OANDA = Traits(trades_by_id=False, candles_flagged=True, polls_candles=True, quotes_are_ticks=True)
-CHANNELS = {
-    Trade: Channel.TRADES,
-    Quote: Channel.QUOTES,
-    Candle: Channel.CANDLES,
-    Funding: Channel.CONTEXT,
-    OpenInterest: Channel.CONTEXT,
-}
-
-
-class World:
-    """A router and everything around it, at a time of our own; `ahead_ms` is how far that is from the exchange's, if known."""
-
-    def __init__(
-        self,
-        traits: Traits = BINANCE,
-        pair: LivePair | None = None,
-        durable: int | None = None,
-        ahead_ms: int | None = 0,
-    ) -> None:
-        self.now_ms = NOON_MS
-        self.pair = pair or made_pair()
-        self.sink = MemorySink()
-        if durable is not None:
-            self.sink.durable[self.pair.id] = durable
-        self.gaps = MemoryGaps()
-        self.shown: list[tuple[int, Candle]] = []
-        self.asked: list[tuple[str, int, int]] = []
-        self.known: int | None = NOON_MS - 10 * MINUTE
-        times = Times(lambda: from_ms(self.now_ms), lambda: self.now_ms / 1000)
-        clock = ExchangeClock(times.now_ms, times.monotonic)
-        if ahead_ms is not None:
-            clock.saw(self.now_ms - ahead_ms)
-        self.router = Router(
-            "binance",
-            traits,
-            self.sink,
-            GapKeeper(self.gaps),
-            self,
-            self,
-            times,
-            clock,
-            known_until=lambda _: self.known,
-        )
-        self.router.set_pairs([self.pair])
-
-    def subscriptions(self, *channels: Channel) -> list[Subscription]:
-        found = [Subscription(self.pair, each, f"btcusdt@{each}") for each in channels if each is not Channel.CANDLES]
-        if Channel.CANDLES in channels:
-            found += [
-                Subscription(self.pair, Channel.CANDLES, f"btcusdt@{name}", name) for name in self.pair.starlistings
-            ]
-        return found
-
-    def start(self, *channels: Channel) -> list[Subscription]:
-        mine = self.subscriptions(*channels)
-        self.router.lost("spot-1", mine, "start")
-        self.router.live("spot-1", mine)
-        return mine
-
-    def receive(self, *events: Event) -> None:
-        self.router.receive(
-            [
-                (Subscription(self.pair, CHANNELS[type(each)], "s", getattr(each, "interval", None)), each, b"raw", 0.0)
-                for each in events
-            ]
-        )
-
-    def later(self, ms: int) -> None:
-        self.now_ms += ms
-        self.router.tick()
-
-    def candle(self, starlisting_id: int, candle: Candle, event_ms: int) -> None:
-        self.shown.append((starlisting_id, candle))
-
-    def want(self, pair: LivePair, interval: str, start_ms: int, end_ms: int) -> None:
-        self.asked.append((interval, start_ms, end_ms))
 
 
 def test_duplicates_late_and_reordered_trades_count_once() -> None:
@@ -180,63 +92,6 @@ def test_a_first_start_misses_no_trades_but_wants_recent_candles() -> None:
     (gap,) = world.gaps.gaps
     assert (gap.kind, gap.reason, gap.interval, gap.end_ms) == ("candles", "start", None, NOON_MS)
     assert gap.start_ms < NOON_MS
-
-
-HOURS_AHEAD = 11 * 3_600_000
-
-
-def test_before_its_first_event_nobody_says_what_time_it_is_at_an_exchange() -> None:
-    world = World(HYPERLIQUID, ahead_ms=None)
-    mine = world.start(Channel.CANDLES, Channel.TRADES)
-    world.later(30_000)
-    assert [gap.end_ms for gap in world.gaps.of("candles", "start")] == [None]
-    there_ms = world.now_ms - HOURS_AHEAD
-    world.receive(made_trade(1, there_ms))
-    (gap,) = world.gaps.of("candles", "start")
-    assert gap.end_ms == max(there_ms, gap.start_ms)
-    world.later(MINUTE)
-    world.router.lost("spot-1", mine, "disconnect")
-    (lost,) = world.gaps.of("candles", "disconnect")
-    assert lost.start_ms < there_ms + MINUTE
-
-
-def test_what_has_no_time_of_its_own_waits_for_the_exchange_s() -> None:
-    world = World(HYPERLIQUID, ahead_ms=None)
-    world.start(Channel.CANDLES, Channel.CONTEXT, Channel.TRADES)
-    there_ms = NOON_MS - HOURS_AHEAD
-    world.receive(
-        made_candle(0, None, open_ms=there_ms, end_ms=there_ms + MINUTE, event_ms=None),
-        Funding("BTCUSDT", Decimal("0.0001")),
-    )
-    world.later(40_000)
-    assert (world.shown, world.asked) == ([], [])
-    world.receive(made_trade(1, there_ms + 40_000))
-    assert {candle.open_ms for _, candle in world.shown} == {there_ms}
-    world.later(2 * MINUTE)
-    assert {minute_ms for minute_ms, _ in world.sink.kept_funding} == {there_ms}
-    assert world.asked[0] == ("1m", there_ms, there_ms + MINUTE), "it is over by the exchange's time"
-    assert all(end_ms <= there_ms + 3 * MINUTE for _, _, end_ms in world.asked)
-
-
-def test_an_exchange_that_tells_no_time_for_a_minute_has_ours() -> None:
-    world = World(ahead_ms=None)
-    world.start(Channel.CANDLES)
-    world.later(59_000)
-    (gap,) = world.gaps.gaps
-    assert gap.end_ms is None
-    world.later(1_000)
-    assert gap.end_ms == world.now_ms
-
-
-def test_what_is_lost_again_before_the_exchange_told_its_time_stays_missed() -> None:
-    world = World(ahead_ms=None)
-    mine = world.start(Channel.CANDLES)
-    world.router.lost("spot-1", mine, "disconnect")
-    world.receive(made_trade(1))
-    (gap,) = world.gaps.of("candles", "start")
-    assert gap.end_ms is None
-    world.router.live("spot-1", mine)
-    assert gap.end_ms is not None
 
 
 def test_a_disconnect_is_a_gap_of_each_kind_from_a_little_before() -> None:

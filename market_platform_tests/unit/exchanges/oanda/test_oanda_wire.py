@@ -83,7 +83,7 @@ def test_other_times_are_refused(text: str) -> None:
 
 
 def test_a_heartbeat_and_a_refusal_are_about_the_connection() -> None:
-    assert list(parse_line(json.dumps(HEARTBEAT))) == [Control("heartbeat")]
+    assert list(parse_line(json.dumps(HEARTBEAT))) == [Control("heartbeat", time_ms=1_489_072_137_512)]
     assert list(parse_line(b'{"errorMessage":"Insufficient authorization"}')) == [
         Control("error", "Insufficient authorization")
     ]
