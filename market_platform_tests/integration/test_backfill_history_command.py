@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,12 +13,9 @@ import pytest
 from market_platform.domain.clock import utc_now
 from market_platform.replay.testing import RunningReplay, running_replay
 from market_platform.settings import load_settings
-from market_platform.starlistings import load_starlistings
-from market_platform.warehouse.engine import create_warehouse
-from market_platform.warehouse.reference import sync_reference
 from market_platform_tests.fixtures.defs_world import dagster_on_postgres
-from market_platform_tests.fixtures.ports import free_port
-from market_platform_tests.recordings import PROJECT_ROOT
+from market_platform_tests.fixtures.user_shell import run_command as run
+from market_platform_tests.fixtures.user_shell import user_environment
 
 PERPETUAL = ("--exchange", "binance", "--coin", "BTC", "--quote", "USDT", "--market-type", "perps")
 
@@ -35,31 +29,7 @@ def exchange() -> Iterator[RunningReplay]:
 @pytest.fixture
 def environment(exchange: RunningReplay, database_url: str, tmp_path: Path) -> dict[str, str]:
     """What a user's shell would have; nothing listens where the webserver would be."""
-    warehouse = create_warehouse(database_url, pool_size=1)
-    with warehouse.begin() as connection:
-        sync_reference(connection, load_starlistings(PROJECT_ROOT / "config" / "starlistings.yaml"))
-    warehouse.close()
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "DATABASE_URL": database_url,
-        "MARKET_DATA_DIR": str(tmp_path / "data"),
-        "REPLAY_PORT": exchange.url.rpartition(":")[2],
-        "DAGSTER_PORT": str(free_port()),
-        "COLUMNS": "140",
-    }
-
-
-def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "market_platform", *arguments],
-        cwd=PROJECT_ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    return user_environment(database_url, tmp_path, REPLAY_PORT=exchange.url.rpartition(":")[2])
 
 
 def lines(text: str) -> list[str]:

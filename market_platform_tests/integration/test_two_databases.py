@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +15,14 @@ from market_platform.domain.databases import DATABASES, Database
 from market_platform.domain.errors import MarketPlatformError
 from market_platform.embedded.databases import claim_database, migrate_database, sync_database
 from market_platform.replay.testing import running_replay
-from market_platform.settings import PROJECT_ROOT, Settings
+from market_platform.settings import Settings
 from market_platform.warehouse.candles import load_candle_days
 from market_platform.warehouse.engine import create_warehouse
 from market_platform.warehouse.reference import load_pair
 from market_platform_tests.fixtures.history_world import past_world
 from market_platform_tests.fixtures.scripted_history import ScriptedHistory
 from market_platform_tests.fixtures.two_databases import DAY, TwoDatabases, row_counts, run_sql, write_candles
+from market_platform_tests.fixtures.user_shell import run_command
 
 ROLE_OF_THE_OTHER = "UPDATE database_role SET role = CASE role WHEN 'realtime' THEN 'training' ELSE 'realtime' END"
 
@@ -240,12 +239,12 @@ def test_the_backfill_command_fills_the_training_database_and_no_other(two: TwoD
     with running_replay(world=past_world()) as exchange:
         right = two.with_urls(two.realtime_url, two.training_url, **exchange.live_urls)
         before = candles_of(two)
-        done = run_command(line, right)
+        done = run_command(environment(right), *line.split())
         assert (done.returncode, done.stderr) == (0, "")
         assert candles_of(two) == {**before, "training": before["training"] + 12}
         swapped = two.with_urls(two.training_url, two.realtime_url, **exchange.live_urls)
         held = two.contents()
-        refused = run_command(line, swapped)
+        refused = run_command(environment(swapped), *line.split())
     assert refused.returncode == 1
     assert "nothing was written" in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -257,17 +256,9 @@ def candles_of(two: TwoDatabases) -> dict[str, int]:
     return {name: each["candles"] for name, each in two.contents().items()}
 
 
-def run_command(line: str, settings: Settings) -> subprocess.CompletedProcess[str]:
-    """`market-platform …` as a process of its own, which sees nothing of this one's settings but these."""
+def environment(settings: Settings) -> dict[str, str]:
+    """What makes a process see these settings, and nothing of this one's beside them."""
     given = settings.model_dump(exclude_unset=True, mode="json")
     secrets = {"database_url": settings.database_url, "training_database_url": settings.training_database_url}
     values = given | {name: value.get_secret_value() for name, value in secrets.items() if value is not None}
-    return subprocess.run(
-        [sys.executable, "-m", "market_platform", *line.split()],
-        cwd=PROJECT_ROOT,
-        env={**os.environ, **{name.upper(): str(value) for name, value in values.items() if value is not None}},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
+    return {**os.environ, **{name.upper(): str(value) for name, value in values.items() if value is not None}}
