@@ -64,16 +64,17 @@ def launch(
 ) -> None:
     """Launch a backfill a part; with `wait`, show progress until all are over, and end with exit code 1 when a day failed."""
     from market_platform.commands.dagster_api import DagsterApi, webserver_url
-    from market_platform.commands.databases import describe_training
+    from market_platform.commands.databases import describe_to_runs
     from market_platform.defs.names import DATABASE_TAG, PAIR_TAG, TRAINING, TRIGGER_TAG
     from market_platform.embedded.databases import has_training_database
 
     api = DagsterApi(webserver_url(settings))
     try:
-        common = {TRIGGER_TAG: "command"}
-        if any(target.path[0] == TRAINING for part in parts for mine in part.values() for target in mine):
+        training = any(target.path[0] == TRAINING for part in parts for mine in part.values() for target in mine)
+        if training:
             api.require_training(own=has_training_database(settings))
-            common[DATABASE_TAG] = describe_training(settings)
+        described = describe_to_runs(settings, TRAINING if training else "realtime")
+        common = {TRIGGER_TAG: "command", **({DATABASE_TAG: described} if described else {})}
         watched = []
         for part in parts:
             named = ", ".join(part) if len(part) <= 3 else f"{len(part)} pairs"

@@ -1,7 +1,7 @@
 """`--database realtime|training`, the same for every command that has it.
 
-Belongs here: the option, saying once that training data falls back to the realtime database, and opening the one to read. Does
-not: which database that is (embedded/databases.py), the commands.
+Belongs here: the option, saying once that training data falls back to the realtime database, opening the one to read, and what a
+run is told of it. Does not: which database that is (embedded/databases.py), the commands.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from market_platform.domain.databases import Database
+from market_platform.domain.errors import ConfigError, WarehouseError, WrongDatabaseError
 
 if TYPE_CHECKING:
     from market_platform.embedded.databases import FoundDatabase
@@ -61,17 +62,26 @@ def open_to_read(settings: Settings, database: Database) -> Iterator[Warehouse]:
         yield warehouse
 
 
-def describe_training(settings: Settings) -> str:
-    """The training database as this command sees it, so that a run elsewhere can tell whether it sees the same.
+def describe_to_runs(settings: Settings, database: Database) -> str | None:
+    """That database as this command sees it, so that a run elsewhere can tell whether it sees the same.
+
+    None when the realtime one can't be asked from here: data for it can be asked for by whoever reaches Dagster alone.
 
     Raises:
-        ConfigError: as `choose_database`.
-        WarehouseError: it does not answer, or is not the training database.
+        WrongDatabaseError: it is the other one.
+        ConfigError, WarehouseError: the training database is not set right, or does not answer.
     """
     from market_platform.embedded.databases import open_database
     from market_platform.warehouse.database_role import describe_database
 
-    with open_database(settings, "training") as warehouse:
-        warehouse.check_role()
-        with warehouse.connect() as connection:
-            return describe_database(connection)
+    try:
+        with open_database(settings, database) as warehouse:
+            warehouse.check_role()
+            with warehouse.connect() as connection:
+                return describe_database(connection)
+    except WrongDatabaseError:
+        raise
+    except (ConfigError, WarehouseError):
+        if database != "realtime":
+            raise
+        return None

@@ -40,22 +40,28 @@ def platform_key(pair: TradingPair) -> str:
 
 
 def platform_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, pair: TradingPair) -> Platform:
-    """The platform with the pair's database; the step must require `platform_key(pair)`.
+    """The platform with the pair's database; the step must require `platform_key(pair)`."""
+    opened: Platform = getattr(context.resources, platform_key(pair))
+    return opened
+
+
+def refuse_another_database(context: dg.AssetExecutionContext, resource: str) -> None:
+    """Do nothing when a step's platform has the database that the run was launched for, or nobody said for which.
 
     Raises:
         Failure: a command launched the run for another database than the one that these settings name.
     """
-    opened: Platform = getattr(context.resources, platform_key(pair))
     described = context.run.tags.get(DATABASE_TAG)
-    if described is not None:
-        from market_platform.warehouse.database_role import require_described
+    if described is None:
+        return
+    from market_platform.warehouse.database_role import require_described
 
-        try:
-            with opened.warehouse.connect() as connection:
-                require_described(connection, described)
-        except WarehouseError as error:
-            raise as_failure(error) from error
-    return opened
+    opened: Platform = getattr(context.resources, resource)
+    try:
+        with opened.warehouse.connect() as connection:
+            require_described(connection, described, opened.warehouse.role or "realtime")
+    except WarehouseError as error:
+        raise as_failure(error) from error
 
 
 def resources(

@@ -145,8 +145,8 @@ def describe_database(conn: Connection) -> str:
     return f"{identity} {_name(conn)}"
 
 
-def require_described(conn: Connection, description: str) -> None:
-    """Do nothing when this is the database that another process described. To be called before anything is written.
+def require_described(conn: Connection, description: str, role: Database) -> None:
+    """Do nothing when this is the database of that role that another process described. To be called before anything is written.
 
     Raises:
         WrongDatabaseError: it is another one; names both.
@@ -156,7 +156,7 @@ def require_described(conn: Connection, description: str) -> None:
     if found != identity:
         raise WrongDatabaseError(
             f"launched for the database at {name}, but this run's own settings name another one, at {here}, so nothing was "
-            f"written; set {_URL_SETTING['training']} alike in the shell that launches and where Dagster was started, best in "
+            f"written; set {_URL_SETTING[role]} alike in the shell that launches and where Dagster was started, best in "
             "`.env`, restart the platform and launch it again"
         )
 

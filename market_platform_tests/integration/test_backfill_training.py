@@ -17,14 +17,15 @@ import pytest
 from psycopg import sql
 
 from market_platform.commands.dagster_api import TRAINING_SCHEDULE, BackfillRefusedError, DagsterApi
-from market_platform.commands.databases import describe_training
+from market_platform.commands.databases import describe_to_runs
+from market_platform.defs.assets.layers import layer_key
 from market_platform.defs.build import accept_beta, build_defs
 from market_platform.defs.jobs import database_name
 from market_platform.defs.names import DATABASE_TAG, TRAINING
 from market_platform.defs.partitions import range_tags
 from market_platform.defs.policies import Policies
 from market_platform.defs.schedules import HISTORY_YESTERDAY
-from market_platform.domain.errors import WarehouseError, WrongDatabaseError
+from market_platform.domain.databases import DATABASES, Database
 from market_platform.embedded.databases import sync_database
 from market_platform.replay.testing import running_replay
 from market_platform.settings import Settings, get_settings
@@ -127,6 +128,7 @@ def run(
     get_settings.cache_clear()
 
 
+NOWHERE = "postgresql://nobody@127.0.0.1:9/nowhere"
 BACKFILL = (
     "backfill",
     "binance/BTCUSDT",
@@ -140,36 +142,55 @@ BACKFILL = (
 )
 
 
-def test_a_launch_for_training_says_which_database_it_means(run: Run, two: TwoDatabases) -> None:
-    _Webserver.schedules = [[TRAINING_SCHEDULE]]
-    assert run(*BACKFILL, "--database", "training")[0] == 0
-    assert run(*BACKFILL)[0] == 0
-    training, realtime = ({each["key"]: each["value"] for each in one["tags"]} for one in _Webserver.launched)
-    assert training[DATABASE_TAG] == describe_training(two.settings)
-    assert DATABASE_TAG not in realtime
-
-
-def test_nothing_is_launched_for_a_database_that_is_not_the_training_one(
+def test_a_launch_says_which_database_it_means_when_it_can_be_asked(
     run: Run, two: TwoDatabases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _Webserver.schedules = [[TRAINING_SCHEDULE]]
+    assert run(*BACKFILL, "--database", "training")[0] == 0
+    assert run(*BACKFILL)[0] == 0
+    monkeypatch.setenv("DATABASE_URL", NOWHERE)
+    assert run(*BACKFILL)[0] == 0
+    launched = [{each["key"]: each["value"] for each in one["tags"]} for one in _Webserver.launched]
+    assert [tags.get(DATABASE_TAG) for tags in launched] == [
+        describe_to_runs(two.settings, "training"),
+        describe_to_runs(two.settings, "realtime"),
+        None,
+    ]
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_nothing_is_launched_for_a_database_that_is_the_other_one(
+    run: Run, two: TwoDatabases, monkeypatch: pytest.MonkeyPatch, database: Database
+) -> None:
+    _Webserver.schedules = [[TRAINING_SCHEDULE]]
+    monkeypatch.setenv("DATABASE_URL", two.training_url or "")
     monkeypatch.setenv("TRAINING_DATABASE_URL", two.realtime_url)
+    code, _, said = run(*BACKFILL, "--database", database)
+    assert (code, _Webserver.launched) == (1, [])
+    assert f"was opened as the {database} one" in said
+
+
+def test_nothing_is_launched_for_a_training_database_that_does_not_answer(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _Webserver.schedules = [[TRAINING_SCHEDULE]]
+    monkeypatch.setenv("TRAINING_DATABASE_URL", NOWHERE)
     code, _, said = run(*BACKFILL, "--database", "training")
     assert (code, _Webserver.launched) == (1, [])
-    assert "is the realtime database" in said
+    assert "127.0.0.1:9/nowhere can't be used" in said
 
 
-def materialise(settings: Settings, described: str) -> tuple[bool, str]:
+def materialise(settings: Settings, database: Database, described: str | None) -> tuple[bool, str]:
     """What Dagster does with a launched day, by its own settings: whether it succeeded, and the failure."""
     accept_beta()
-    pairs = [pair for pair in configured_pairs(settings) if pair.database == TRAINING and pair.symbol == "BTCUSDT"]
+    pairs = [each for each in configured_pairs(settings) if (each.database, each.symbol) == (database, "BTCUSDT")]
     definitions = build_defs(pairs, settings, policies=Policies.standard(31, retry_delay_s=0))
     day = date(2026, 11, 16)
     with dg.DagsterInstance.ephemeral() as instance:
         result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
-            asset_selection=[dg.AssetKey([TRAINING, "binance", "BTCUSDT", "history_candles_1h"])],
-            tags={**range_tags(day, day), DATABASE_TAG: described},
+            asset_selection=[layer_key(pairs[0], "history_candles_1h")],
+            tags={**range_tags(day, day), DATABASE_TAG: described or ""},
             raise_on_error=False,
         )
         failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
@@ -180,47 +201,51 @@ def materialise(settings: Settings, described: str) -> tuple[bool, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("database", DATABASES)
 def test_a_run_writes_to_the_database_that_the_command_meant_and_to_no_other(
-    two: TwoDatabases, make_database: Callable[[], str]
+    two: TwoDatabases, make_database: Callable[[], str], database: Database
 ) -> None:
     elsewhere = make_database()
-    shell = two.with_urls(two.realtime_url, elsewhere)
-    sync_database(shell, "training")
+    urls = {"realtime": two.realtime_url, "training": two.training_url or ""}
+    shell = two.with_urls(*(urls | {database: elsewhere}).values())
+    sync_database(shell, database)
     with running_replay(world=past_world()) as exchange:
-        dagster = two.with_urls(two.realtime_url, two.training_url, **exchange.live_urls)
+        dagster = two.with_urls(*urls.values(), **exchange.live_urls)
         exchange.log.clear()
         before = (two.contents(), row_counts(elsewhere))
-        success, failure = materialise(dagster, describe_training(shell))
+        success, failure = materialise(dagster, database, describe_to_runs(shell, database))
         assert not success
         assert f"launched for the database at {shown_url(elsewhere)}" in failure
-        assert f"another one, at {shown_url(two.training_url or '')}, so nothing was written" in failure
+        assert f"another one, at {shown_url(urls[database])}, so nothing was written" in failure
+        assert ("TRAINING_DATABASE_URL" in failure) == (database == "training")
         assert (two.contents(), row_counts(elsewhere)) == before
         assert not exchange.log.paths, "nothing is fetched for it"
-        assert materialise(dagster, describe_training(two.settings)) == (True, "")
+        assert materialise(dagster, database, describe_to_runs(two.settings, database)) == (True, "")
         assert exchange.log.paths
-    assert two.contents()["training"]["candles"] == 24
+    assert {name: each["candles"] for name, each in two.contents().items()} == {
+        **dict.fromkeys(DATABASES, 0),
+        database: 24,
+    }
+
+
+def describe(settings: Settings) -> str:
+    """The training database."""
+    return describe_to_runs(settings, "training") or ""
 
 
 def test_a_database_is_known_by_any_address_and_its_copy_is_another(two: TwoDatabases, postgres_url: str) -> None:
     url = two.training_url or ""
     name = urlsplit(url).path.lstrip("/")
     same = two.with_urls(two.realtime_url, url.replace("127.0.0.1", "localhost"))
-    identity = describe_training(two.settings).partition(" ")[0]
-    assert describe_training(same).partition(" ")[0] == identity
+    identity = describe(two.settings).partition(" ")[0]
+    assert describe(same).partition(" ")[0] == identity
     with psycopg.connect(postgres_url, autocommit=True) as conn:
         conn.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(f"{name}_copy"), sql.Identifier(name))
         )
     try:
         copy = two.with_urls(two.realtime_url, f"{url}_copy")
-        assert describe_training(copy).partition(" ")[0] != identity
+        assert describe(copy).partition(" ")[0] != identity
     finally:
         with psycopg.connect(postgres_url, autocommit=True) as conn:
             conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(f"{name}_copy")))
-
-
-def test_a_database_that_can_not_be_asked_or_is_the_other_is_not_described(two: TwoDatabases) -> None:
-    with pytest.raises(WrongDatabaseError):
-        describe_training(two.with_urls(two.training_url, two.realtime_url))
-    with pytest.raises(WarehouseError):
-        describe_training(two.with_urls(two.realtime_url, "postgresql://nobody@127.0.0.1:9/nowhere"))

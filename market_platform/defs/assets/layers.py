@@ -16,6 +16,7 @@ import dagster as dg
 
 from market_platform.defs.names import asset_path, group_name, identifier
 from market_platform.defs.policies import Policies
+from market_platform.defs.resources import refuse_another_database
 from market_platform.domain.pairs import TradingPair
 
 OWNERS = ["team:market-data"]
@@ -92,6 +93,7 @@ class Step:
         out = _SELECTED if self.name else _ALWAYS
 
         def step(context: dg.AssetExecutionContext, _inputs: object) -> Results:
+            refuse_another_database(context, self.resource)
             yield from self.work(context)
 
         op = dg.OpDefinition(
