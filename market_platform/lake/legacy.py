@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any
@@ -22,7 +22,9 @@ import numpy as np
 from market_platform.domain.clock import day_start_ms
 from market_platform.domain.errors import BadPayloadError, CorruptObjectError
 from market_platform.domain.intervals import DAY_MS
+from market_platform.domain.quotes import concat_quote_ticks
 from market_platform.domain.ticks import MAX_UNITS, Ints, Ticks
+from market_platform.domain.units import finer_units
 from market_platform.lake.store import Lake
 from market_platform.lake.tick_days import TICK_DAYS
 
@@ -77,27 +79,11 @@ def read_legacy_day(lake: Lake, symbol: str, day: date, price_scale: int = 0) ->
     keys = legacy_parts(lake, symbol, day)
     if not keys:
         return None
-    rows: list[_Row] = []
-    for key in keys:
-        rows += _read_part(lake.get(key), key, day)
-    times = [row[0] for row in rows]
-    bid, ask, bid_volume, ask_volume = ([row[1][index] for row in rows] for index in range(4))
-    prices = max(price_scale, _scale(bid + ask, keys))
-    volumes = _scale(bid_volume + ask_volume, keys)
-    ticks = Ticks(
-        np.array(times, np.int64),
-        _units(bid, prices, keys),
-        _units(ask, prices, keys),
-        _units(bid_volume, volumes, keys),
-        _units(ask_volume, volumes, keys),
-        prices,
-        volumes,
-    )
+    parts = [_part_ticks(_read_part(lake.get(key), key, day), key) for key in keys]  # a part's rows take 700 bytes each
     try:
-        ticks.check(f"{keys[0]} and the day's other parts")
+        unique, duplicates = _together(parts, price_scale).sorted_unique()
     except BadPayloadError as error:
-        raise CorruptObjectError(str(error)) from None
-    unique, duplicates = ticks.sorted_unique()
+        raise CorruptObjectError(f"{keys[0]} and the day's other parts: {error}") from None
     return LegacyDay(unique, tuple(keys), duplicates)
 
 
@@ -132,6 +118,34 @@ def _read_part(data: bytes, key: str, day: date | None) -> list[_Row]:
         )
         parsed.append((moment, values))
     return parsed
+
+
+def _part_ticks(rows: Sequence[_Row], key: str) -> Ticks:
+    """A part's rows at the smallest scales that hold every digit."""
+    bid, ask, bid_volume, ask_volume = ([row[1][index] for row in rows] for index in range(4))
+    prices, volumes = _scale(bid + ask, key), _scale(bid_volume + ask_volume, key)
+    ticks = Ticks(
+        np.array([row[0] for row in rows], np.int64),
+        _units(bid, prices, key),
+        _units(ask, prices, key),
+        _units(bid_volume, volumes, key),
+        _units(ask_volume, volumes, key),
+        prices,
+        volumes,
+    )
+    try:
+        ticks.check(key)
+    except BadPayloadError as error:
+        raise CorruptObjectError(str(error)) from None
+    return ticks
+
+
+def _together(parts: Sequence[Ticks], price_scale: int) -> Ticks:
+    """All parts' ticks, their prices at that scale or a finer one that holds every digit."""
+    ticks = concat_quote_ticks(parts)
+    scale = max(price_scale, ticks.price_scale)
+    bid, ask = (finer_units(each, ticks.price_scale, scale, MAX_UNITS, "prices") for each in (ticks.bid, ticks.ask))
+    return replace(ticks, bid=bid, ask=ask, price_scale=scale)
 
 
 def _objects(data: bytes, key: str) -> Sequence[Any]:
@@ -204,21 +218,19 @@ def _decimal(value: Any, where: str) -> Decimal:
     return number
 
 
-def _scale(values: Sequence[Decimal], keys: Sequence[str]) -> int:
+def _scale(values: Sequence[Decimal], key: str) -> int:
     """Digits after the point that hold all values."""
     try:
         scale = max((-int(value.normalize(_EXACT).as_tuple().exponent) for value in set(values)), default=0)
     except Inexact:
         scale = _MAX_SCALE + 1
     if scale > _MAX_SCALE:
-        raise CorruptObjectError(
-            f"{keys[0]} or another part of the day has a number with more than {_MAX_SCALE} decimals"
-        )
+        raise CorruptObjectError(f"{key} has a number with more than {_MAX_SCALE} decimals")
     return max(scale, 0)
 
 
-def _units(values: Sequence[Decimal], scale: int, keys: Sequence[str]) -> Ints:
+def _units(values: Sequence[Decimal], scale: int, key: str) -> Ints:
     units = {value: int(value.scaleb(scale, _EXACT)) for value in set(values)}
     if any(abs(each) > MAX_UNITS for each in units.values()):
-        raise CorruptObjectError(f"{keys[0]} or another part of the day has a number too large for a tick")
+        raise CorruptObjectError(f"{key} has a number too large for a tick")
     return np.array([units[value] for value in values], np.int64)

@@ -78,7 +78,10 @@ class RowFile(Generic[R]):
         return self.encode_pieces([rows], self.summary(rows, content_hash), description)
 
     def encode_pieces(self, pieces: Iterable[R], summary: Summary, description: Mapping[str, str]) -> bytes:
-        """As `encode`, of rows in pieces of whole row groups, of which only the last may have fewer rows."""
+        """As `encode`, of rows in pieces of whole row groups, of which only the last may have fewer rows.
+
+        Every piece must be stored at the summary's scales, which trades are only where each piece needs all their digits.
+        """
         own = {
             "format": self.layout.format,
             "schema_version": self.layout.version,
@@ -89,7 +92,7 @@ class RowFile(Generic[R]):
         }
         if summary.rows:
             own |= {"first_ms": str(summary.first_ms), "last_ms": str(summary.last_ms)}
-        return encode_columns(self.layout, (self.stored(rows)[0] for rows in pieces), {**description, **own})
+        return encode_columns(self.layout, (self._at(summary, rows) for rows in pieces), {**description, **own})
 
     def summary(self, rows: R, content_hash: str | None = None) -> Summary:
         """What a file of the rows says of them; `content_hash` saves computing it."""
@@ -123,6 +126,12 @@ class RowFile(Generic[R]):
     def scales(self, description: Mapping[str, str]) -> list[int]:
         """The scales that a file's description states, in the order that `make` takes them."""
         return [int(description[name]) for name in self.layout.scales]
+
+    def _at(self, summary: Summary, rows: R) -> Sequence[Ints]:
+        columns, scales = self.stored(rows)
+        if tuple(scales) != tuple(summary.scales):
+            raise ValueError(f"a piece at the scales {scales} can't be in a file whose rows are at {summary.scales}")
+        return columns
 
     def _rows(self, columns: Sequence[Ints], description: Mapping[str, str]) -> R:
         named = dict(zip(self.layout.columns, columns, strict=True))

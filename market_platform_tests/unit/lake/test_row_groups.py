@@ -129,3 +129,19 @@ def test_a_file_is_never_decoded_as_a_whole(trades: Trades) -> None:
     row_group = ROW_GROUP_ROWS * len(TRADE_FILE.layout.columns) * 8
     assert len(held) == 9
     assert max(held) < 3 * row_group, "one row group, and the one before until it is let go"
+
+
+def test_rows_written_in_pieces_are_the_same_file(ticks: Ticks) -> None:
+    pieces = [
+        ticks.with_columns(column[start : start + ROW_GROUP_ROWS] for column in ticks.columns)
+        for start in range(0, len(ticks), ROW_GROUP_ROWS)
+    ]
+
+    assert TICK_FILE.encode_pieces(pieces, TICK_FILE.summary(ticks), {}) == TICK_FILE.encode(ticks, {})
+
+
+def test_a_piece_at_other_scales_than_the_file_is_refused(trades: Trades) -> None:
+    coarse = replace(trades, price=trades.price // 100 * 100)
+
+    with pytest.raises(ValueError, match="a piece at the scales"):
+        TRADE_FILE.encode_pieces([trades, coarse], TRADE_FILE.summary(trades), {})
