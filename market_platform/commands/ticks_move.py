@@ -20,7 +20,7 @@ from market_platform.domain.errors import BadRequestError
 from market_platform.settings import get_settings
 
 if TYPE_CHECKING:
-    from market_platform.pipeline.legacy_moves import MovedDay
+    from market_platform.pipeline.legacy_store import MovedDay
     from market_platform.warehouse.engine import Warehouse
     from market_platform.warehouse.reference import PairRow
 
@@ -57,8 +57,8 @@ def to_lake(
     """
     from market_platform.pipeline.bulk_load import described
     from market_platform.pipeline.lakes import open_lake
+    from market_platform.pipeline.legacy_day import Allowances
     from market_platform.pipeline.legacy_moves import Mover
-    from market_platform.pipeline.legacy_rows import Allowances
     from market_platform.pipeline.platform import Provenance
     from market_platform.pipeline.versions import TICKS_VERSION
     from market_platform.warehouse.bulk_loads import load_open

@@ -1,12 +1,12 @@
-"""Rows of `market_ticks` as exact ticks: Postgres's own text in, sorted ticks without duplicates out, and how two days compare.
+"""Rows of `market_ticks` as exact ticks: Postgres's own text in, sorted ticks without duplicates out, and how ticks compare.
 
-Belongs here: exactness, duplicates, hashes. Does not: where rows come from and go to (legacy_moves.py).
+Belongs here: exactness, duplicates, scales. Does not: a day of many pieces (legacy_day.py), where it goes (legacy_store.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,21 +26,13 @@ _SCHEMA = pl.Schema(
 _SAMPLE = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Allowances:
-    """What may be changed so that a row fits the lake, because the user said so; every change is counted."""
-
-    truncate_times: bool = False
-    zero_volumes: bool = False
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class LegacyRows:
-    """A day's rows: `ticks` sorted by time and then by value, without duplicates, at the least scales that hold them.
+    """Rows: `ticks` sorted by time and then by value, without duplicates, at the least scales that hold them.
 
     `rows` counts all rows, `duplicates` those equal to another to the microsecond, `truncated` those whose time was cut to
     milliseconds, `merged` those that became equal by that, `zeroed` those whose NULL volume became 0. `examples` names some
-    of the duplicates. `source_hash` is the SHA-256 of the ticks' exact content.
+    of the duplicates, `finer` the first time that was cut, `null` the first row with a NULL volume.
     """
 
     ticks: Ticks
@@ -50,7 +42,8 @@ class LegacyRows:
     merged: int
     zeroed: int
     examples: tuple[str, ...]
-    source_hash: str
+    finer: str
+    null: str
 
 
 def parse_rows(text: bytes, what: str) -> pl.DataFrame:
@@ -76,20 +69,14 @@ def parse_rows(text: bytes, what: str) -> pl.DataFrame:
         raise
 
 
-def exact_rows(frame: pl.DataFrame, what: str, allow: Allowances) -> LegacyRows:
-    """The rows as ticks, every value as Postgres has it. `what` names the day in messages.
+def exact_rows(frame: pl.DataFrame, what: str) -> LegacyRows:
+    """The rows as ticks, every value as Postgres has it, but for what is counted. `what` names the day in messages.
 
     Raises:
-        BadPayloadError: a row that a tick can't hold (a time finer than a millisecond, a NULL volume, a price that is not above
-            zero, more digits than fit); it is named, and so is the option that helps, if there is one.
+        BadPayloadError: a row that a tick can't hold (a price that is not above zero, more digits than fit); it is named.
     """
     zeroed = frame.filter(pl.any_horizontal(pl.col("bid_volume", "ask_volume").is_null()))
     if zeroed.height:
-        if not allow.zero_volumes:
-            raise BadPayloadError(
-                f"{what}: {zeroed.height:,} rows have a NULL volume, which a tick can't have, first {_named(zeroed)}; "
-                "--zero-volumes takes them as 0"
-            )
         frame = frame.with_columns(pl.col("bid_volume", "ask_volume").fill_null(0))
     micros = frame["micros"].to_physical().cast(pl.Int64).to_numpy()
     prices, price_scale = _units(frame, ("bid", "ask"), what)
@@ -101,28 +88,23 @@ def exact_rows(frame: pl.DataFrame, what: str, allow: Allowances) -> LegacyRows:
         columns = [np.delete(column, repeats) for column in columns]
     micros, bid, ask, bid_volume, ask_volume = columns
     finer = np.flatnonzero(micros % 1000)
-    if len(finer) and not allow.truncate_times:
-        at = int(finer[0])
-        raise BadPayloadError(
-            f"{what}: {len(finer):,} rows have times finer than a millisecond, which the lake can't hold, first "
-            f"{_time(micros[at])} bid {_shown(bid[at], price_scale)}; --truncate-times cuts them to milliseconds"
-        )
+    first = f"{shown_time(micros[finer[0]])} bid {shown_price(bid[finer[0]], price_scale)}" if len(finer) else ""
     ticks = Ticks(micros // 1000, bid, ask, bid_volume, ask_volume, price_scale, volume_scale)
     ticks.check(what)
     merged = 0
     if len(finer):
         ticks, merged = ticks.sorted_unique()
     counts = frame.height, len(repeats), len(finer), merged, zeroed.height
-    return LegacyRows(ticks, *counts, examples, ticks.content_hash())
+    return LegacyRows(ticks, *counts, examples, first, _named(zeroed) if zeroed.height else "")
 
 
-def at_price_scale(ticks: Ticks, scale: int | None) -> Ticks:
-    """The ticks with prices counted at the instrument's own scale where that is finer and fits."""
-    more = (scale or 0) - ticks.price_scale
-    highest = max(int(ticks.bid.max(initial=0)), int(ticks.ask.max(initial=0)))
-    if more <= 0 or highest * 10**more > MAX_UNITS:
+def at_scales(ticks: Ticks, price_scale: int, volume_scale: int) -> Ticks:
+    """The same ticks counted in finer units; the caller knows that they fit."""
+    price, volume = 10 ** (price_scale - ticks.price_scale), 10 ** (volume_scale - ticks.volume_scale)
+    if price == volume == 1:
         return ticks
-    return replace(ticks, bid=ticks.bid * 10**more, ask=ticks.ask * 10**more, price_scale=ticks.price_scale + more)
+    values = ticks.bid * price, ticks.ask * price, ticks.bid_volume * volume, ticks.ask_volume * volume
+    return Ticks(ticks.time, *values, price_scale, volume_scale)
 
 
 def at_least_scales(ticks: Ticks) -> Ticks:
@@ -209,8 +191,8 @@ def _examples(columns: Sequence[Ints], repeats: npt.NDArray[np.intp], scale: int
         first, times = int(repeats[at]) - 1, 2
         while at + 1 < len(repeats) and repeats[at + 1] == repeats[at] + 1:
             at, times = at + 1, times + 1
-        bid, ask = (_shown(columns[index][first], scale) for index in (1, 2))
-        named.append(f"{_time(columns[0][first])} bid {bid} ask {ask}, {times} times")
+        bid, ask = (shown_price(columns[index][first], scale) for index in (1, 2))
+        named.append(f"{shown_time(columns[0][first])} bid {bid} ask {ask}, {times} times")
         at += 1
     return tuple(named)
 
@@ -224,14 +206,16 @@ def _reduced(first: Ints, second: Ints, scale: int) -> tuple[Ints, Ints, int]:
 def _named(rows: pl.DataFrame) -> str:
     """The first row of a frame of decimals, by time and prices."""
     row = rows.row(0, named=True)
-    return f"{_time(int(row['micros'].scaleb(6)))} bid {row['bid'].normalize():f} ask {row['ask'].normalize():f}"
+    return f"{shown_time(int(row['micros'].scaleb(6)))} bid {row['bid'].normalize():f} ask {row['ask'].normalize():f}"
 
 
-def _time(micros: np.int64 | int) -> str:
+def shown_time(micros: np.int64 | int) -> str:
+    """A time of day to the millisecond, or to the microsecond where that says more."""
     ms, rest = divmod(int(micros), 1000)
     return f"{from_ms(ms):%H:%M:%S}.{ms % 1000:03d}" + (f"{rest:03d}" if rest else "")
 
 
-def _shown(units: np.int64, scale: int) -> str:
+def shown_price(units: np.int64 | int, scale: int) -> str:
+    """Units as the decimal that they stand for."""
     text = f"{int(units):0{scale + 1}d}"
     return f"{text[: len(text) - scale]}.{text[len(text) - scale :]}" if scale else text

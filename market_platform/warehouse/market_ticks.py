@@ -21,7 +21,7 @@ from market_platform.warehouse.driver import Parameters, driver_connection
 from market_platform.warehouse.engine import connect_options, translated_errors
 from market_platform.warehouse.urls import libpq_url
 
-PIECE_BYTES = 8 << 20
+PIECE_BYTES = 4 << 20
 """How much text of a COPY is handed over at once."""
 
 _LOCK = (0x6D61726B, 0x74696373)
@@ -73,11 +73,15 @@ extract(epoch FROM "time"), trim_scale(bid), trim_scale(ask), trim_scale(bid_vol
 """
 
 _READ = f"""
-SELECT {_FIELDS} FROM market_ticks WHERE trading_pair_id = %s AND "time" >= %s AND "time" < %s
+SELECT {_FIELDS} FROM market_ticks WHERE trading_pair_id = %s AND "time" >= %s AND "time" < %s ORDER BY "time"
 """
 
 _DELETE = f"""
-DELETE FROM market_ticks WHERE trading_pair_id = %s AND "time" >= %s AND "time" < %s RETURNING {_FIELDS}
+WITH gone AS (
+    DELETE FROM market_ticks WHERE trading_pair_id = %s AND "time" >= %s AND "time" < %s
+    RETURNING "time", bid, ask, bid_volume, ask_volume
+)
+SELECT {_FIELDS} FROM gone ORDER BY "time"
 """
 
 
@@ -159,7 +163,7 @@ def read_day(conn: Connection, trading_pair_id: int, day: date) -> Generator[byt
     """The day's rows as CSV without a header, in pieces of whole rows, as Postgres writes them.
 
     Fields: seconds since the epoch with six decimals, bid, ask, bid volume, ask volume; a NULL is an empty field. The rows are
-    in no order.
+    sorted by time, those of one time in no order.
     """
     with driver_connection(conn).cursor() as cursor:
         yield from copied_pieces(cursor, _READ, (trading_pair_id, _start(day), _after(day)))

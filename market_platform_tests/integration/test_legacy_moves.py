@@ -18,8 +18,9 @@ from market_platform.domain.errors import CorruptObjectError, DayFailedError, Wa
 from market_platform.domain.ticks import Ticks
 from market_platform.lake.store import Lake
 from market_platform.lake.tick_days import TICK_DAYS
-from market_platform.pipeline.legacy_moves import MovedDay, Mover
-from market_platform.pipeline.legacy_rows import Allowances
+from market_platform.pipeline.legacy_day import Allowances
+from market_platform.pipeline.legacy_moves import Mover
+from market_platform.pipeline.legacy_store import MovedDay
 from market_platform.pipeline.platform import Provenance
 from market_platform.warehouse.engine import Warehouse
 from market_platform.warehouse.lake_days import LakeDay, commit_lake_day, load_lake_days

@@ -7,7 +7,6 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +14,8 @@ from hypothesis import strategies as st
 from market_platform.domain.errors import BadPayloadError
 from market_platform.domain.ticks import Ticks
 from market_platform.pipeline.legacy_rows import (
-    Allowances,
     at_least_scales,
-    at_price_scale,
+    at_scales,
     exact_rows,
     missing_rows,
     parse_rows,
@@ -54,36 +52,26 @@ def as_rows(ticks: Ticks) -> list[Row]:
 
 @given(rows)
 def test_every_digit_is_kept_and_only_duplicates_go(given_rows: list[Row]) -> None:
-    found = exact_rows(parse_rows(as_text(given_rows), "a day"), "a day", Allowances())
+    found = exact_rows(parse_rows(as_text(given_rows), "a day"), "a day")
     assert as_rows(found.ticks) == sorted(set(given_rows))
     assert found.duplicates == len(given_rows) - len(set(given_rows))
-    assert found.source_hash == at_least_scales(found.ticks).content_hash(), "the scales are the least"
+    assert found.ticks.content_hash() == at_least_scales(found.ticks).content_hash(), "the scales are the least"
 
 
 @given(rows, st.randoms(use_true_random=False))
 def test_the_hash_depends_neither_on_the_order_nor_on_zeros(given_rows: list[Row], dice: Random) -> None:
     padded = [(ms, *(value.quantize(Decimal("1.00000000")) for value in values)) for ms, *values in given_rows]
     dice.shuffle(padded)
-    one, other = (
-        exact_rows(parse_rows(as_text(each), "a day"), "a day", Allowances()) for each in (given_rows, padded)
-    )
-    assert one.source_hash == other.source_hash
+    one, other = (exact_rows(parse_rows(as_text(each), "a day"), "a day") for each in (given_rows, padded))
+    assert one.ticks.content_hash() == other.ticks.content_hash()
 
 
 @given(rows, rows, st.integers(0, 9))
 def test_missing_rows_are_those_of_a_set_whatever_the_scales(first: list[Row], second: list[Row], scale: int) -> None:
-    one, other = (
-        exact_rows(parse_rows(as_text(each), "a day"), "a day", Allowances()).ticks for each in (first, second)
-    )
-    assert missing_rows(at_price_scale(one, scale), other) == len(set(first) - set(second))
-    assert missing_rows(one, at_price_scale(one, scale)) == 0
-
-
-def test_an_instruments_scale_that_does_not_fit_is_left() -> None:
-    value = np.array([2**50])
-    ticks = Ticks(np.array([START]), value, value, value, value, 0, 0)
-    assert at_price_scale(ticks, 1).price_scale == 0
-    assert at_price_scale(ticks, None).price_scale == 0
+    one, other = (exact_rows(parse_rows(as_text(each), "a day"), "a day").ticks for each in (first, second))
+    finer = at_scales(one, max(scale, one.price_scale), one.volume_scale)
+    assert missing_rows(finer, other) == len(set(first) - set(second))
+    assert missing_rows(one, finer) == 0
 
 
 def test_a_value_that_is_no_number_is_named() -> None:
