@@ -103,6 +103,17 @@ def try_lock(path: Path) -> int | None:
     return descriptor
 
 
+def is_held(path: Path) -> bool:
+    """Whether somebody holds a file's lock."""
+    if not path.exists():
+        return False
+    descriptor = try_lock(path)
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False
+
+
 @contextlib.contextmanager
 def locked(path: Path, timeout_s: float) -> Iterator[bool]:
     """Hold a file's lock, waiting for it at most `timeout_s`; yields whether we got it."""

@@ -11,7 +11,6 @@ every process of the server, so whoever gets it knows that none is left, even af
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -21,12 +20,19 @@ from market_platform.domain.errors import ConfigError, MarketPlatformError
 from market_platform.embedded.binaries import find_binaries
 from market_platform.embedded.databases import find_database_url
 from market_platform.embedded.errors import EmbeddedPostgresError, FolderNotUsableError
-from market_platform.embedded.files import locked, try_lock
+from market_platform.embedded.files import is_held, locked
 from market_platform.embedded.postgres_answers import answers
 from market_platform.embedded.postgres_data import check_version
-from market_platform.embedded.postgres_home import PostgresHome, home_of, open_home, read_state, remove_home
+from market_platform.embedded.postgres_home import (
+    SERVER_LOCK,
+    PostgresHome,
+    home_of,
+    open_home,
+    read_state,
+    remove_home,
+)
 from market_platform.embedded.postgres_launch import ServerProcess, launch_server
-from market_platform.embedded.postgres_processes import pid_file, port_of, postmaster, processes_in
+from market_platform.embedded.postgres_processes import clear_pid_file, pid_file, port_of, postmaster, processes_in
 from market_platform.embedded.processes import (
     ProcessIdentity,
     end_processes,
@@ -39,6 +45,8 @@ from market_platform.embedded.processes import (
 __all__ = ["EmbeddedPostgres", "find_database_url"]
 
 _READY_TIMEOUT_S = 180.0  # crash recovery replays at most max_wal_size
+_ENDING_S = 5.0
+_AT_ONCE_S = 1.5
 
 
 class EmbeddedPostgres:
@@ -96,21 +104,38 @@ class EmbeddedPostgres:
         state = read_state(self._state_dir)
         if state is None:
             return
-        data = home_of(self._state_dir, state) / "data"
+        home = home_of(self._state_dir, state)
         deadline = time.monotonic() + timeout_s
-        server = postmaster(data)
-        if server is not None and send_signal(server, signal.SIGINT):
-            self._wait_end(server, max(0.1, timeout_s - 1.5))
-            if lives(server) and send_signal(server, signal.SIGQUIT):
-                self._wait_end(server, max(0.1, deadline - time.monotonic()))
-        leftovers = processes_in(data)
-        if leftovers:
-            end_processes(leftovers, first=signal.SIGKILL, grace_s=2.0)
+        if self._end(home, signal.SIGINT, max(0.1, timeout_s - _AT_ONCE_S)):
+            return
+        if self._end(home, signal.SIGQUIT, max(0.1, deadline - time.monotonic())):
+            return
+        leftovers = processes_in(home / "data")
+        end_processes(leftovers, first=signal.SIGKILL, grace_s=2.0)
         self._reap()
-        if any(lives(each) for each in leftovers):
+        left = [each for each in leftovers if lives(each)]
+        if left:
             raise EmbeddedPostgresError(
-                f"Postgres (pid {leftovers[0].pid}, data in {data}) does not end, not even by SIGKILL"
+                f"Postgres (pid {left[0].pid}, data in {home / 'data'}) does not end, not even by SIGKILL"
             )
+
+    def _end(self, home: Path, number: signal.Signals, timeout_s: float) -> bool:
+        """Send `number` to the server, as soon as there is one if it is just being launched; whether all of it ends in time.
+
+        Children of a dead server have nothing to lose and are killed.
+        """
+        told: set[ProcessIdentity] = set()
+
+        def ended() -> bool:
+            self._reap()
+            server = postmaster(home / "data") or (identity(self._child.pid) if self._child is not None else None)
+            if server is None and not told:
+                end_processes(processes_in(home / "data"), first=signal.SIGKILL, grace_s=2.0)
+            elif server is not None and server not in told and send_signal(server, number):
+                told.add(server)
+            return self._child is None and not is_held(home / SERVER_LOCK) and not any(lives(each) for each in told)
+
+        return wait_until(ended, timeout_s)
 
     def url(self) -> str:
         """URL of database `market`, as of the state file.
@@ -168,18 +193,13 @@ class EmbeddedPostgres:
         if server is not None:
             return server
         self._collect()
-        free = try_lock(home.lock_file)
-        # the postmaster is gone, a child of it is not: they notice within moments, or are stuck in a query
-        if free is None:
-            wait_until(lambda: not processes_in(home.data), 5.0)
+        # a child of a dead server notices within moments, or is stuck in a query; a server may just be launched, or ending
+        wait_until(lambda: not is_held(home.lock_file) or postmaster(home.data) is not None, _ENDING_S)
+        server = postmaster(home.data)
+        if server is None:
             end_processes(processes_in(home.data), first=signal.SIGKILL, grace_s=2.0)
-            return None
-        os.close(free)
-        pid = pid_file(home.data)[:1]
-        if pid and identity(int(pid[0])) is not None and not processes_in(home.data):
-            # another program has the pid by now: Postgres would refuse to start, taking it for the server
-            (home.data / "postmaster.pid").unlink(missing_ok=True)
-        return None
+            clear_pid_file(home.data)
+        return server
 
     def _wait_ready(self, home: PostgresHome, server: ProcessIdentity, deadline: float) -> bool:
         """Wait until a query is answered; False when an adopted server ended meanwhile (start again).
@@ -207,13 +227,6 @@ class EmbeddedPostgres:
     def _failure(self, child: ServerProcess) -> MarketPlatformError:
         self._child = None
         return child.failure()
-
-    def _wait_end(self, server: ProcessIdentity, timeout_s: float) -> None:
-        def ended() -> bool:
-            self._reap()
-            return not lives(server)
-
-        wait_until(ended, timeout_s)
 
     def _collect(self) -> None:
         """Our child is no server any more, but may still be dying: until it is reaped, Postgres takes its pid for a server."""

@@ -25,6 +25,8 @@ from market_platform.embedded.unprivileged import RunAs, can_reach, choose_user
 SHARED_ROOT = Path("/var/lib/market-platform")
 ROLE = "market"
 DATABASE = "market"
+SERVER_LOCK = "server.lock"
+"""A home's file that every process of the server keeps locked for as long as it lives."""
 _STATE = "state.json"
 _OWNER = "owner.json"
 _CREDENTIALS = "market-platform.json"
@@ -60,7 +62,7 @@ class PostgresHome:
     @property
     def lock_file(self) -> Path:
         """Locked by every process of the server for as long as it lives."""
-        return self.path / "server.lock"
+        return self.path / SERVER_LOCK
 
     @property
     def state_file(self) -> Path:
@@ -215,7 +217,7 @@ def remove_home(state_dir: Path) -> None:
         if path == state_dir:
             for each in [path / "data", path / "binaries", *path.glob("data.new-*")]:
                 shutil.rmtree(each, ignore_errors=True)
-            (path / "server.lock").unlink(missing_ok=True)
+            (path / SERVER_LOCK).unlink(missing_ok=True)
         elif read_json(path / _OWNER) is not None:  # made here; whatever else a state file names is not ours to delete
             shutil.rmtree(path, ignore_errors=True)
     for each in abandoned_homes(state_dir):

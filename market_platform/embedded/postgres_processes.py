@@ -1,11 +1,12 @@
 """Which processes are the server of a data folder: its pid file, proven by what the process is and where it works.
 
-Belongs here: looking. Does not: signals, starting.
+Belongs here: looking, and removing a pid file that lies. Does not: signals, starting.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 
 import psutil
@@ -37,14 +38,29 @@ def _is_server(process: psutil.Process, data: Path) -> bool:
 
 def postmaster(data: Path) -> ProcessIdentity | None:
     """The living server of a data folder, by its pid file, proven by its name and working folder."""
-    lines = pid_file(data)
-    if not lines or not lines[0].strip().isdigit():
-        return None
+    pid = _noted_pid(data)
     with contextlib.suppress(psutil.Error):
-        process = psutil.Process(int(lines[0]))
-        if _is_server(process, data):
+        process = psutil.Process(pid) if pid is not None else None
+        if process is not None and _is_server(process, data):
             return identity(process.pid)
     return None
+
+
+def _noted_pid(data: Path) -> int | None:
+    """The pid in the pid file; None when a crash left it half written, or there is none."""
+    first = pid_file(data)[:1]
+    return int(first[0]) if first and re.fullmatch(r"[1-9][0-9]{0,9}", first[0].strip()) else None
+
+
+def clear_pid_file(data: Path) -> None:
+    """Remove a pid file over which Postgres would refuse to start although no process of the server lives.
+
+    That is one that a crash left half written, and one whose pid is another program's by now.
+    """
+    pid = _noted_pid(data)
+    refused = pid is None or identity(pid) is not None
+    if refused and not processes_in(data):
+        (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def processes_in(data: Path) -> list[ProcessIdentity]:

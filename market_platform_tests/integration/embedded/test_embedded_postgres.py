@@ -22,7 +22,8 @@ from market_platform.embedded.errors import (
     EmbeddedPostgresError,
     PortTakenError,
 )
-from market_platform.embedded.postgres import find_database_url
+from market_platform.embedded.files import try_lock
+from market_platform.embedded.postgres import EmbeddedPostgres, find_database_url
 from market_platform.embedded.processes import identity, wait_until
 from market_platform.settings import load_settings
 from market_platform_tests.fixtures.embedded_servers import MakeServer, as_root, keep_rows, pid_of, port_of, rows_of
@@ -102,6 +103,68 @@ def test_a_stale_pid_file_does_not_stop_a_start(make_server: MakeServer, folder:
         assert rows_of(url) == 5
         assert server.pid() != program.pid
         program.kill()
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\0" * 40, "nonsense\n", "-7\n/elsewhere\n", "9" * 40 + "\n"])
+def test_a_pid_file_that_a_crash_left_half_written_does_not_stop_a_start(
+    make_server: MakeServer, folder: Path, content: str
+) -> None:
+    server = make_server(durable=True)
+    url = server.start()
+    keep_rows(url, 5)
+    server.stop()
+    (folder / "postgres" / "data" / "postmaster.pid").write_text(content)
+    assert server.pid() is None
+    assert server.start() == url
+    assert rows_of(url) == 5
+
+
+def test_a_stop_ends_a_server_that_was_only_just_launched(
+    make_server: MakeServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class StopError(BaseException):
+        """As a signal raises it wherever the program is."""
+
+    def interrupted(*_: object) -> bool:
+        raise StopError
+
+    server = make_server()
+    server.start()
+    server.stop()
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedPostgres, "_wait_ready", interrupted)
+        with pytest.raises(StopError):
+            server.start()
+    server.stop()
+    lock = try_lock(folder / "postgres" / "server.lock")
+    assert lock is not None, "a process of the server lives"
+    os.close(lock)
+    assert server.child_pid is None
+
+
+def test_the_next_start_waits_for_a_server_that_is_being_launched_and_ends(
+    make_server: MakeServer, folder: Path
+) -> None:
+    server = make_server()
+    url = server.start()
+    server.stop()
+    lock = try_lock(folder / "postgres" / "server.lock")
+    assert lock is not None
+    holder = subprocess.Popen(["sleep", "1"], pass_fds=(lock,))  # as a launcher whose supervisor was killed
+    os.close(lock)
+    assert server.start() == url
+    assert holder.wait(60) == 0
+
+
+def test_a_database_that_can_not_be_made_is_a_clear_message(make_server: MakeServer) -> None:
+    server = make_server()
+    url = server.start()
+    elsewhere = url.rpartition("/")[0]
+    with psycopg.connect(f"{elsewhere}/postgres", autocommit=True) as connection:
+        connection.execute("DROP DATABASE market WITH (FORCE)")
+    with psycopg.connect(f"{elsewhere}/template1"), pytest.raises(EmbeddedPostgresError, match="template1"):
+        server.start()
+    assert server.start() == url
 
 
 def test_after_kill_9_the_next_start_recovers_every_commit(make_server: MakeServer) -> None:
