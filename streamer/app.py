@@ -119,9 +119,7 @@ class StreamerApp:
         settings, warehouse = self._settings, platform.warehouse
         bus = Bus(self._url, settings.database_timeout_s)
         bus.sources.append(lambda: (tick for each in self.supervisors() for tick in each.router.ticks()))
-        pairs = Pairs(
-            warehouse, gaps, wanted, self._spell, settings.database_timeout_s, settings.journal_dir / PAIRS_FILE
-        )
+        pairs = Pairs(warehouse, wanted, self._spell, settings.database_timeout_s, settings.journal_dir / PAIRS_FILE)
         health = Health(sink, self.supervisors, lambda: self._alarms(pairs, gaps), self._open_gaps, self._times.now())
         self._health = health
         metrics = StreamerMetrics(health, self.supervisors, bus)

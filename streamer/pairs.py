@@ -18,7 +18,7 @@ from market_platform.domain.live import LivePair
 from market_platform.warehouse.engine import Warehouse
 from market_platform.warehouse.live_bus import listen
 from market_platform.warehouse.live_pairs import load_live_pairs
-from streamer.gaps.log import GapLog
+from streamer.known_candles import last_candle_ends
 
 PAIRS_FILE = "pairs.json"
 POLL_S = 15.0
@@ -45,7 +45,6 @@ class Pairs:
     def __init__(
         self,
         warehouse: Warehouse,
-        gaps: GapLog,
         exchanges: Sequence[str],
         wire: WireSymbol,
         timeout_s: float,
@@ -54,7 +53,6 @@ class Pairs:
         self.loaded = asyncio.Event()
         self.problem: str | None = "the pairs are not known yet"
         self._warehouse = warehouse
-        self._gaps = gaps
         self._exchanges = list(exchanges)
         self._wire = wire
         self._timeout_s = timeout_s
@@ -84,7 +82,9 @@ class Pairs:
         try:
             pairs = await asyncio.to_thread(self._load)
             fresh = [pair for pair in pairs if pair.id not in {each.id for each in self._pairs}]
-            until: Mapping[int, int] = await self._gaps.last_candle_ends(fresh) if fresh else {}
+            until: Mapping[int, int] = {}
+            if fresh:
+                until = await asyncio.to_thread(last_candle_ends, self._warehouse, fresh)
         except WarehouseError as error:
             if self.problem != str(error):
                 log.warning("pairs can't be read", reason=str(error))

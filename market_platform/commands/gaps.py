@@ -1,6 +1,7 @@
 """`market-platform gaps [repair]`: what the streams missed, and fetching it now.
 
-Belongs here: arguments, tables, progress, exit codes. Does not: SQL (warehouse/), the repair (pipeline/).
+Belongs here: arguments, progress, exit codes. Does not: how gaps are shown (gaps_output.py), SQL (warehouse/), the repair
+(pipeline/).
 """
 
 from __future__ import annotations
@@ -8,24 +9,25 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from market_platform.commands.gaps_output import gap_record, print_table
 from market_platform.commands.progress import progress_bar
 from market_platform.domain.clock import utc_now
 from market_platform.domain.errors import BadRequestError
 from market_platform.settings import Settings, get_settings
 
 if TYPE_CHECKING:
+    from market_platform.domain.gaps import GapState
     from market_platform.pipeline.gap_outcomes import Outcome
     from market_platform.pipeline.platform import Platform
-    from market_platform.warehouse.gaps import Gap, GapFilter, GapState
+    from market_platform.warehouse.gaps import Gap, GapFilter
 
 _HELP = """What the streams missed: every disconnect, hole in trade ids, silent subscription and start is a gap, until it is repaired.
 
@@ -49,7 +51,6 @@ _EXCHANGE = typer.Option("--exchange", help="Only of this exchange.", metavar="C
 _PAIR = typer.Option("--pair", help="Only of this pair, as in binance/BTCUSDT.", show_default=False)
 _JSON = typer.Option("--json", help="Print JSON for programs instead of a table for people.")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-_COLUMNS = ("id", "pair", "kind", "from (UTC)", "to (UTC)", "reason", "state", "attempts", "rows", "detail")
 
 
 def register(app: typer.Typer) -> None:
@@ -82,9 +83,9 @@ def list_them(
     found = _load(get_settings(), wanted, limit + 1)
     more, found = len(found) > limit, found[:limit]
     if as_json:
-        print(json.dumps([_record(gap) for gap in found], indent=2))
+        print(json.dumps([gap_record(gap) for gap in found], indent=2))
         return
-    _print_table(found)
+    print_table(found)
     if more:
         typer.echo(f"only the newest {limit} are shown; --limit shows more", err=True)
 
@@ -132,7 +133,7 @@ def repair(
         typer.echo("nothing to repair")
         return
     if dry_run:
-        _print_table(gaps)
+        print_table(gaps)
         typer.echo(f"would make {len(overlapping_gaps(gaps))} repairs of {len(gaps)} gaps")
         return
     _repair(settings, gaps)
@@ -234,72 +235,3 @@ def _open_platform(settings: Settings) -> Iterator[Platform]:
         yield platform
     finally:
         platform.close()
-
-
-def _record(gap: Gap) -> dict[str, Any]:
-    """A gap for programs: times in ISO 8601, UTC."""
-
-    def iso(moment: datetime | None) -> str | None:
-        return None if moment is None else moment.isoformat()
-
-    return {
-        "id": gap.id,
-        "pair": gap.pair,
-        "kind": gap.kind,
-        "interval": gap.interval,
-        "start": iso(gap.start),
-        "end": iso(gap.end),
-        "first_id": gap.first_id,
-        "last_id": gap.last_id,
-        "reason": gap.reason,
-        "state": gap.state,
-        "detail": gap.detail,
-        "detected_at": iso(gap.detected_at),
-        "attempts": gap.attempts,
-        "last_attempt_at": iso(gap.last_attempt_at),
-        "last_error": gap.last_error,
-        "repaired_at": iso(gap.repaired_at),
-        "repaired_rows": gap.repaired_rows,
-        "unrepairable": gap.unrepairable,
-        "run_id": gap.run_id,
-    }
-
-
-def _print_table(gaps: Sequence[Gap]) -> None:
-    """A table on a terminal; lines with tabs between the columns for a pipe."""
-    if not gaps:
-        typer.echo("no gaps")
-        return
-    rows = [_cells(gap) for gap in gaps]
-    if not sys.stdout.isatty():
-        for row in (_COLUMNS, *rows):
-            print("\t".join(row))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for heading in _COLUMNS:
-        table.add_column(
-            heading, justify="right" if heading in ("id", "attempts", "rows") else "left", no_wrap=heading != "detail"
-        )
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table, markup=False)
-
-
-def _cells(gap: Gap) -> tuple[str, ...]:
-    ids = f" {gap.first_id}–{'' if gap.last_id is None else gap.last_id}" if gap.first_id is not None else ""
-    why = gap.unrepairable or gap.last_error or gap.detail
-    return (
-        str(gap.id),
-        gap.pair,
-        f"{gap.kind}{f' {gap.interval}' if gap.interval else ''}{ids}",
-        f"{gap.start:%Y-%m-%d %H:%M:%S}",
-        f"{gap.end:%Y-%m-%d %H:%M:%S}" if gap.end else "still away",
-        gap.reason,
-        gap.state,
-        str(gap.attempts),
-        "" if gap.repaired_rows is None else f"{gap.repaired_rows:,}",
-        " ".join(why.split()),
-    )

@@ -23,7 +23,7 @@ from market_platform.domain.pairs import TradingPair
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from market_platform.warehouse.gaps import GapKind
+    from market_platform.domain.gaps import GapKind
     from market_platform.warehouse.stream_days import StreamDay
 
 LATE_PARTS = "late_parts"

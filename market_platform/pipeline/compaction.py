@@ -15,6 +15,7 @@ from typing import Generic
 from market_platform.domain.clock import day_start_ms, from_ms, to_ms
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import BadRequestError, CorruptObjectError, WarehouseUnavailableError
+from market_platform.domain.gaps import GapKind
 from market_platform.domain.intervals import DAY_MS
 from market_platform.domain.quotes import concat_quote_ticks
 from market_platform.domain.ticks import Ticks
@@ -26,7 +27,7 @@ from market_platform.lake.tick_days import TICK_DAYS
 from market_platform.lake.trade_days import TRADE_DAYS
 from market_platform.pipeline.platform import Platform, Provenance
 from market_platform.pipeline.reports import CompactionReport
-from market_platform.warehouse.gaps import GapKind, count_gaps_of_days
+from market_platform.warehouse.gaps import count_gaps_of_days
 from market_platform.warehouse.lake_days import LakeDay, commit_lake_day, load_lake_days, lock_lake_day
 from market_platform.warehouse.reference import PairRow
 

@@ -14,18 +14,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from psycopg import AsyncConnection
 from sqlalchemy import Connection
 
+from market_platform.domain.gaps import GapKind, GapReason, GapState
 from market_platform.domain.ranks import CandleRank
 from market_platform.warehouse.driver import driver_connection
 from market_platform.warehouse.engine import Warehouse
-
-GapKind = Literal["candles", "trades", "quotes", "context"]
-GapReason = Literal["start", "disconnect", "id_hole", "missing_candle", "stale", "intake_stopped", "shutdown"]
-GapState = Literal["open", "repaired", "unrepairable"]
 
 
 @dataclass(frozen=True, slots=True)

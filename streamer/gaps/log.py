@@ -11,29 +11,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 
-from market_platform.domain.clock import from_ms, to_ms
+from market_platform.domain.clock import from_ms
 from market_platform.domain.errors import WarehouseError
-from market_platform.domain.intervals import bucket_end
+from market_platform.domain.gaps import GapKind, Missed
 from market_platform.domain.live import LivePair
 from market_platform.warehouse.engine import Warehouse
-from market_platform.warehouse.gaps import (
-    Gap,
-    GapKind,
-    GapReason,
-    GapRecord,
-    LastCandle,
-    load_last_candles,
-    load_unended_gaps,
-    record_gaps,
-)
+from market_platform.warehouse.gaps import Gap, GapRecord, load_unended_gaps, record_gaps
 from streamer.gaps.file import GapFile
+from streamer.gaps.records import joined, key_of, record_of, unended
 
 log = structlog.get_logger("streamer")
 
@@ -94,28 +86,17 @@ class GapLog:
         """Gaps, or changes of gaps, that Postgres does not have yet."""
         return sum(kept.waits for kept in self._kept.values())
 
-    def open(
-        self,
-        pair: LivePair,
-        kind: GapKind,
-        start_ms: int,
-        reason: GapReason,
-        interval: str | None = None,
-        first_id: int | None = None,
-        last_id: int | None = None,
-        detail: str = "",
-    ) -> str:
-        """Note that the pair's stream misses something since `start_ms`; the key to end it with is returned.
+    def open(self, pair: LivePair, missed: Missed) -> str:
+        """Note that the pair's stream misses something; the key to end it with is returned.
 
-        `interval` None means candles of all its intervals; `first_id` and `last_id` are those of missed trades, where known.
         The same gap again is the same key, until it ended; then it is another one.
         """
-        gap = GapRecord(pair.id, kind, from_ms(start_ms), reason, interval, None, first_id, last_id, detail)
-        key = _key(gap)
+        gap = record_of(pair, missed)
+        key = key_of(gap)
         kept = self._kept.get(key)
         while kept is not None and kept.gap.end is not None:  # an earlier one of the same start that is over
             gap = replace(gap, start=gap.start + _MS)
-            key = _key(gap)
+            key = key_of(gap)
             kept = self._kept.get(key)
         if kept is None:
             self._keep(key, _Kept(gap))
@@ -124,13 +105,13 @@ class GapLog:
             kept.left = False
         return key
 
-    def end(self, key: Hashable, end_ms: int, last_id: int | None = None) -> None:
+    def end(self, key: str, end_ms: int, *, last_id: int | None = None) -> None:
         """Note that the gap ended (exclusive): the stream is back.
 
-        `last_id` is the last trade that was missed, if known; one below the gap's `first_id` says that none was. Gaps that an earlier streamer left open for the same pair and kind end then, too. A later end of the same gap counts,
-        an earlier one does not.
+        `last_id` is the last trade that was missed, if known; one below the gap's `first_id` says that none was. Gaps that an
+        earlier streamer left open for the same pair and kind end then, too. A later end of the same gap counts, an earlier one
+        does not.
         """
-        key = str(key)
         kept = self._kept.get(key)
         if kept is None:
             return
@@ -154,35 +135,6 @@ class GapLog:
         for stream in {(kept.gap.trading_pair_id, kept.gap.kind) for kept in self._kept.values() if kept.left}:
             if stream[0] not in ids:
                 self._end_left(stream, from_ms(at_ms))
-
-    async def last_candle_ends(self, pairs: Sequence[LivePair]) -> Mapping[int, int]:
-        """By pair: until when its candles are known, in ms; pairs without any are left out.
-
-        That is the end of the newest stored candle of its shortest interval, or the open time of an earlier candle that its
-        exchange was yet to confirm when the streamer ended. What came after it is what a starting streamer has missed.
-
-        Raises:
-            WarehouseUnavailableError: Postgres does not answer.
-        """
-
-        def read() -> Mapping[int, LastCandle]:
-            with self._warehouse.connect() as conn:
-                return load_last_candles(conn, [listed for pair in pairs for listed in pair.starlistings.values()])
-
-        last = await asyncio.to_thread(read)
-        ends: dict[int, int] = {}
-        for pair in pairs:
-            known = {
-                each: last[pair.starlistings[each.name]]
-                for each in pair.intervals
-                if pair.starlistings[each.name] in last
-            }
-            if pair.intervals and pair.intervals[0] in known:
-                ends[pair.id] = bucket_end(to_ms(known[pair.intervals[0]].time), pair.intervals[0])
-                if pair.candles_from == "exchange":
-                    waiting = [to_ms(each.unconfirmed) for each in known.values() if each.unconfirmed is not None]
-                    ends[pair.id] = min(ends[pair.id], *waiting) if waiting else ends[pair.id]
-        return ends
 
     async def run(self) -> None:
         """Bring gaps to Postgres as they come, until cancelled."""
@@ -237,18 +189,8 @@ class GapLog:
         """Take over gaps without an end that only Postgres knew of."""
         self._asked_for_left = True
         for each in left:
-            gap = GapRecord(
-                each.trading_pair_id,
-                each.kind,
-                each.start,
-                each.reason,
-                each.interval,
-                None,
-                each.first_id,
-                each.last_id,
-                each.detail,
-            )
-            key = _key(gap)
+            gap = unended(each)
+            key = key_of(gap)
             if key not in self._kept:
                 self._kept[key] = _Kept(gap, written=gap, left=True)
                 resumed = self._resumed.get((gap.trading_pair_id, gap.kind))
@@ -299,23 +241,6 @@ class GapLog:
         if len(keys) < 2:
             return
         gaps = [self._kept.pop(key).gap for key in keys]
-        joined = _joined(gaps)
-        self._kept[_key(joined)] = _Kept(joined)
+        one = joined(gaps)
+        self._kept[key_of(one)] = _Kept(one)
         self._rewrite()
-
-
-def _joined(gaps: Sequence[GapRecord]) -> GapRecord:
-    first = min(gaps, key=lambda gap: gap.start)
-    ids = [each for gap in gaps for each in (gap.first_id, gap.last_id) if each is not None]
-    return replace(
-        first,
-        end=max(gap.end or gap.start for gap in gaps),
-        first_id=min(ids) if ids else None,
-        last_id=max(ids) if ids else None,
-        detail=f"{len(gaps)} gaps in one, Postgres being away",
-    )
-
-
-def _key(gap: GapRecord) -> str:
-    parts = (gap.trading_pair_id, gap.kind, gap.interval or "", to_ms(gap.start), gap.reason, gap.first_id or "")
-    return ":".join(str(part) for part in parts)

@@ -7,6 +7,9 @@ from collections.abc import Callable
 _WINDOW_MS = 10_000
 _TRUST_MS = 60_000
 """For how long from its making an exchange's silence is waited out before our own clock is taken for its."""
+_FAR_MS = 600_000
+_SECOND_THOUGHT_MS = 1_000
+"""How long a first event that is far behind our clock waits for another: some connections begin with what is long over."""
 
 
 class ExchangeClock:
@@ -23,6 +26,7 @@ class ExchangeClock:
         self._ahead: int | None = None
         self._ahead_before: int | None = None
         self._trusted_from = self._here() + _TRUST_MS
+        self._told_from: int | None = None
 
     @property
     def known(self) -> bool:
@@ -32,7 +36,7 @@ class ExchangeClock:
     @property
     def told(self) -> bool:
         """Whether the exchange has said what time it is."""
-        return self._ahead is not None
+        return self._told_from is not None and self._here() >= self._told_from
 
     def saw(self, event_ms: int, *, current: bool = True) -> None:
         """An event of that time came just now.
@@ -41,6 +45,10 @@ class ExchangeClock:
         later than we thought, never that it is earlier.
         """
         here = self._here()
+        if not self.told:
+            far = event_ms < self._now_ms() - _FAR_MS
+            if self._told_from is None or not far:
+                self._told_from = here + _SECOND_THOUGHT_MS * far
         if not current and self.told and event_ms <= self.now():
             return
         if here >= self._window_ends:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from market_platform.domain.events import Trade
+from market_platform.domain.gaps import GapKind, Missed
 from market_platform.domain.intervals import bucket_start
 from market_platform.domain.live import Channel, LivePair, Subscription
 from streamer.connections.market import LossReason
-from streamer.gaps.keeper import GapKeeper, GapKind
+from streamer.gaps.keeper import GapKeeper
 from streamer.routing.pair_state import PairState, Traits
 from streamer.sink import Sink
 
@@ -55,7 +56,8 @@ class Outages:
             first_id = state.next_trade_id if kind == "trades" else None
             if first_id is not None:
                 self._waiting[state.pair.id] = (connection, state, None)
-            self._keeper.lost(connection, state.pair, kind, start_ms, reason, first_id, detail)
+            missed = Missed(kind, start_ms, reason, first_id=first_id, detail=detail)
+            self._keeper.lost(connection, state.pair, missed)
 
     def ended(self, connection: str, state: PairState, subscriptions: Sequence[Subscription], now_ms: int) -> None:
         """They are there from now on. Of trades with ids, the first that comes says what was missed."""
@@ -69,18 +71,19 @@ class Outages:
 
     def _begin_fresh(self, connection: str, pair: LivePair, now_ms: int) -> None:
         """What our own clock, ahead of the exchange's, left out of a pair's first hours is missed as well."""
-        since_ms = self._keeper.missed_since(connection, pair.id, "candles")
-        if pair.id in self._fresh and since_ms is not None:
+        missed, since_ms = self._keeper.growing(connection, pair.id, "candles"), now_ms - _FRESH_MS
+        if pair.id in self._fresh and missed is not None:
             self._fresh.discard(pair.id)
-            if since_ms > now_ms - _FRESH_MS:
-                self._keeper.within(pair, "candles", now_ms - _FRESH_MS, min(since_ms, now_ms), "start")
+            if missed.start_ms > since_ms:
+                self._keeper.within(pair, Missed("candles", since_ms, "start"), min(missed.start_ms, now_ms))
 
     def trades_came(self, state: PairState, trades: Sequence[Trade]) -> None:
         """If they are the first after an outage: those before them, from the first missing one on, were missed."""
         waiting = self._waiting.pop(state.pair.id, None)
-        first_id = None if waiting is None else self._keeper.first_missing_id(waiting[0], state.pair.id)
-        if waiting is None or first_id is None:
+        missed = None if waiting is None else self._keeper.growing(waiting[0], state.pair.id, "trades")
+        if waiting is None or missed is None or missed.first_id is None:
             return
+        first_id = missed.first_id
         came = min((each.trade_id for each in trades if each.trade_id >= first_id), default=first_id)
         self._keeper.found(waiting[0], state.pair, "trades", trades[0].time_ms, came - 1)
         state.told_until = came - 1

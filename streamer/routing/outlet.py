@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from market_platform.domain.events import Candle
+from market_platform.domain.gaps import Missed
 from market_platform.domain.live import LivePair
 from market_platform.domain.ranks import CandleRank
 from streamer.gaps.keeper import GapKeeper
@@ -105,7 +106,7 @@ class Outlet:
     def _tell_missing(self, state: PairState, out: Outcome) -> None:
         pair, now_ms, gaps = state.pair, self._clock.now(), self._tallies.gaps
         for interval, start_ms, end_ms in out.missing:
-            self._keeper.within(pair, "candles", start_ms, end_ms, "missing_candle", interval=interval)
+            self._keeper.within(pair, Missed("candles", start_ms, "missing_candle", interval), end_ms)
             gaps["missing_candle"] += 1
         for interval, start_ms, end_ms in out.unconfirmed:
             self._asked.want(pair, interval, start_ms, end_ms)
@@ -113,5 +114,6 @@ class Outlet:
             if state.told_until is not None and hole.last <= state.told_until:
                 continue  # a gap already says so
             start_ms = min(state.trade_before_hole_ms or now_ms, now_ms)
-            self._keeper.within(pair, "trades", start_ms, now_ms, "id_hole", ids=hole)
+            missed = Missed("trades", start_ms, "id_hole", first_id=hole.first, last_id=hole.last)
+            self._keeper.within(pair, missed, now_ms)
             gaps["id_hole"] += 1

@@ -38,7 +38,10 @@ class Traits:
 
 @dataclass(slots=True)
 class Outcome:
-    """What is to be done after events or time: rows to store, and what was found missing."""
+    """What is to be done after events or time: rows to store, and what was found missing.
+
+    `jumps` are the trade ids that were left out just now and may still come, `holes` those that did not within the grace.
+    """
 
     trades: list[Trade] = field(default_factory=list)
     quotes: list[Quote] = field(default_factory=list)
@@ -49,6 +52,7 @@ class Outcome:
     open_interest: list[tuple[int, OpenInterest]] = field(default_factory=list)
     missing: list[tuple[str, int, int]] = field(default_factory=list)
     unconfirmed: list[tuple[str, int, int]] = field(default_factory=list)
+    jumps: list[IdRange] = field(default_factory=list)
     holes: list[IdRange] = field(default_factory=list)
 
 
@@ -62,6 +66,8 @@ class PairState:
         self._shown_ms: int | None = None
         self.trade_before_hole_ms = 0
         self.told_until: int | None = None
+        self.suspected: dict[IdRange, str] = {}
+        """Trade ids that may still come, and the keys of their gaps: a kill before the grace is over must not forget them."""
         self._traits = traits
         self._minutes = Minutes()
         self._newest_trade: Trade | None = None
@@ -107,6 +113,7 @@ class PairState:
 
     def forget(self, known_trade_id: int | None) -> None:
         """Begin anew: what was seen last was not kept."""
+        self.out.holes.extend(self.suspected)
         self._reset(known_trade_id)
 
     # -------------------------------------------------------------------------------------------------- coming and going
@@ -141,6 +148,7 @@ class PairState:
             if high is not None and trade.trade_id > high + 1:
                 newest = self._newest_trade
                 self.trade_before_hole_ms = trade.time_ms if newest is None else newest.time_ms
+                self.out.jumps.append(IdRange(high + 1, trade.trade_id - 1))
                 if self._bars is not None:
                     self._bars.interrupted()
                     self._bars.resumed(trade.time_ms)
@@ -211,6 +219,10 @@ class PairState:
     def flush(self) -> None:
         """Give out the minute that is not over; before the end."""
         self._flush_minutes(None)
+
+    def misses(self, ids: IdRange) -> bool:
+        """Whether any of those trades has not come."""
+        return self._ids is not None and self._ids.misses(ids.first, ids.last)
 
     def unseen_trades(self, now_ms: int) -> int | None:
         """The first id from which on trades are missing, when a closed candle names later ones than ever came."""

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 
 from market_platform.domain.events import Candle, Funding, OpenInterest, Quote, Trade
+from market_platform.domain.gaps import Missed
 from market_platform.domain.intervals import bucket_end, bucket_start
 from market_platform.domain.live import Channel, LivePair, Subscription
 from market_platform.domain.live_frames import LiveTick
@@ -230,9 +231,8 @@ class Router:
             if first_id is not None:
                 before_ms = state.seen_ms.get(Channel.TRADES, now_ms) - MARGIN_MS
                 detail = "a closed candle names trades that never came"
-                self._keeper.within(
-                    state.pair, "trades", before_ms, now_ms, "stale", ids=(first_id, None), detail=detail
-                )
+                missed = Missed("trades", before_ms, "stale", first_id=first_id, detail=detail)
+                self._keeper.within(state.pair, missed, now_ms)
             self._outlet.hand_on(state)
         self._outages.tick(now_ms)
         self.refusals.tell()

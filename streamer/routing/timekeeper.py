@@ -57,6 +57,7 @@ class Timekeeper:
         self._dated_by_us = Revivals()
         """What came to life when only our own clock told a time."""
         self._doubts = Doubts(times.monotonic)
+        self._was_told = clock.told
 
     def latest_ms(self) -> int | None:
         """The latest time that is no nonsense, by our own clock or the exchange's; None where any time makes sense."""
@@ -88,7 +89,7 @@ class Timekeeper:
         newest_ms = _newest_ms(deliveries, latest_ms)
         if newest_ms is not None:
             self.learn(newest_ms, current=timely)
-        elif not self._clock.known:
+        if not self._clock.known:
             self._hold(deliveries, latest_ms)
         return self._clock.known
 
@@ -104,11 +105,8 @@ class Timekeeper:
 
     def learn(self, at_ms: int, *, current: bool = True) -> None:
         """It is that time; or it was, for what is not `current`."""
-        first, by_us_ms = not self._clock.told, self._clock.now()
         self._clock.saw(at_ms, current=current)
-        if first:
-            self._date_anew(by_us_ms - self._clock.now())
-            self._go_on()
+        self._go_on_when_told()
 
     def doubt(self, future: Sequence[Delivery], *, contradicted: bool) -> None:
         """Those say that it is much later than anybody thought; `contradicted` when others beside them do not."""
@@ -122,11 +120,18 @@ class Timekeeper:
     def tick(self) -> bool:
         """Whether the time is known by now; then what waited for it has gone on."""
         self._decide()
+        self._go_on_when_told()
         if self._clock.known:
             self._go_on()
         return self._clock.known
 
     # --------------------------------------------------------------------------------------------------------- what follows
+
+    def _go_on_when_told(self) -> None:
+        if self._clock.told and not self._was_told:
+            self._was_told = True
+            self._date_anew(self._times.now_ms() - self._clock.now())
+            self._go_on()
 
     def _go_on(self) -> None:
         """Tell of what waited."""

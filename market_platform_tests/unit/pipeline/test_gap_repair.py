@@ -16,10 +16,11 @@ from market_platform.domain.errors import (
     RateLimitedError,
     UnknownSymbolError,
 )
+from market_platform.domain.gaps import GapKind, GapReason
 from market_platform.domain.live import LivePair
 from market_platform.pipeline.gap_outcomes import Outcome
 from market_platform.pipeline.gap_repair import attempt_repair, overlapping_gaps
-from market_platform.warehouse.gaps import Gap, GapKind, GapReason
+from market_platform.warehouse.gaps import Gap
 from market_platform_tests.fixtures.scripted_rest import Collected, ScriptedRest
 
 NOON = datetime(2024, 3, 4, 12, tzinfo=UTC)
