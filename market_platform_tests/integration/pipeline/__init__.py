@@ -1,0 +1,1 @@
+"""Exchange to lake to candles: runs beside each other, days that change meanwhile, poorer answers."""
