@@ -24,7 +24,9 @@ def test_before_its_first_event_nobody_says_what_time_it_is_at_an_exchange() -> 
     there_ms = world.now_ms - HOURS_AHEAD
     world.receive(made_trade(1, there_ms))
     (gap,) = world.gaps.of("candles", "start")
-    assert gap.end_ms == max(there_ms, gap.start_ms)
+    assert gap.end_ms is None, "it may have begun with what is long over"
+    world.later(1_000)
+    assert gap.end_ms == max(there_ms + 1_000, gap.start_ms)
     world.later(MINUTE)
     world.router.lost("spot-1", mine, "disconnect")
     (lost,) = world.gaps.of("candles", "disconnect")
@@ -42,11 +44,25 @@ def test_what_has_no_time_of_its_own_waits_for_the_exchange_s() -> None:
     world.later(40_000)
     assert (world.shown, world.asked) == ([], [])
     world.receive(made_trade(1, there_ms + 40_000))
+    world.later(1_000)
     assert {candle.open_ms for _, candle in world.shown} == {there_ms}
     world.later(2 * MINUTE)
     assert {minute_ms for minute_ms, _ in world.sink.kept_funding} == {there_ms}
     assert world.asked[0] == ("1m", there_ms, there_ms + MINUTE), "it is over by the exchange's time"
     assert all(end_ms <= there_ms + 3 * MINUTE for _, _, end_ms in world.asked)
+
+
+def test_what_a_connection_begins_with_is_not_its_time_when_another_event_says_so() -> None:
+    world = World(ahead_ms=None)
+    world.start(Channel.CANDLES, Channel.TRADES)
+    world.receive(made_trade(1, NOON_MS - 500 * 24 * HOUR))
+    assert world.sink.kept_trades == []
+    world.receive(made_trade(2, NOON_MS))
+    assert world.sink.trade_ids() == [1, 2]
+    (gap,) = world.gaps.of("candles", "start")
+    assert gap.end_ms == NOON_MS
+    world.later(MINUTE)
+    assert world.gaps.of("candles", "missing_candle") == []
 
 
 def test_an_exchange_that_tells_no_time_for_a_minute_has_ours() -> None:
@@ -118,7 +134,8 @@ def test_a_pair_of_which_nothing_is_stored_begins_six_hours_before_the_exchange_
     world.known = None
     world.start(Channel.CANDLES)
     there_ms = NOON_MS - HOURS_AHEAD
-    world.receive(made_trade(1, there_ms))
+    world.receive(made_trade(1, there_ms - 1_000))
+    world.later(1_000)
     spans = [(gap.start_ms, gap.end_ms) for gap in world.gaps.of("candles", "start")]
     assert (there_ms - 6 * HOUR, there_ms) in spans
     world.router.lost("spot-1", world.subscriptions(Channel.CANDLES), "disconnect")
@@ -220,10 +237,11 @@ def test_at_a_weekend_friday_s_price_is_old_and_a_heartbeat_says_so() -> None:
     world.known = friday_ms - HOUR
     world.start(Channel.QUOTES)
     world.receive(price(friday_ms), timely=False)
-    assert [gap.end_ms for gap in world.gaps.of("candles", "start")] == [friday_ms]
+    world.later(1_000)
+    assert [gap.end_ms for gap in world.gaps.of("candles", "start")] == [friday_ms + 1_000]
     assert world.sink.kept_quotes == [price(friday_ms)]
     world.router.told(world.now_ms)
-    assert world.router.clock.now() == NOON_MS
+    assert world.router.clock.now() == world.now_ms
     world.later(HOUR)
     world.router.told(world.now_ms)
     world.receive(price(friday_ms), timely=False)  # another connection begins with it
