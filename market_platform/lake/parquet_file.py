@@ -21,9 +21,12 @@ import pyarrow.parquet as pq
 
 from market_platform.domain.errors import CorruptObjectError
 from market_platform.domain.ticks import Ints
+from market_platform.lake.store import Lake
 
 ROW_GROUP_ROWS = 65_536
 ZSTD_LEVEL = 3
+TAIL_BYTES = 65_536
+"""Enough of a file's end for its footer, description included."""
 _SEAL = b"CRC:"
 _SEAL_BYTES = len(_SEAL) + 4
 
@@ -108,9 +111,18 @@ def open_parquet(source: Any, metadata: pq.FileMetaData | None = None) -> pq.Par
     return pq.ParquetFile(source, metadata=metadata, pre_buffer=False, page_checksum_verification=True)
 
 
-def footer_length(end: bytes) -> int:
-    """How many of a file's last bytes its footer and seal take, by its last 8 bytes."""
-    return int.from_bytes(end[-8:-4], "little") + 8 + _SEAL_BYTES
+def read_footer(lake: Lake, object_key: str) -> tuple[bytes, int]:
+    """The end of a Parquet object, with all of its footer, and the object's size: one request, rarely two.
+
+    Raises:
+        CorruptObjectError: the object is missing.
+        LakeUnavailableError: the lake does not answer.
+    """
+    tail, size = lake.get_tail(object_key, TAIL_BYTES)
+    footer = _footer_length(tail)
+    if len(tail) < footer <= size:
+        tail, size = lake.get_tail(object_key, footer)
+    return tail, size
 
 
 def check_seal(layout: Layout, data: bytes, what: str) -> None:
@@ -121,7 +133,7 @@ def check_seal(layout: Layout, data: bytes, what: str) -> None:
     """
     if len(data) < 8 or data[-4:] != b"PAR1":
         raise damaged(what, "it does not end as one; it is cut off, or something else")
-    start = len(data) - footer_length(data)
+    start = len(data) - _footer_length(data)
     if start < 0:
         raise damaged(what, "its footer is longer than the file")
     seal, footer = data[start : start + _SEAL_BYTES], memoryview(data)[start + _SEAL_BYTES : -8]
@@ -192,6 +204,11 @@ def column_values(column: pa.ChunkedArray, what: str) -> Ints:
 def damaged(what: str, reason: object) -> CorruptObjectError:
     """The error for a file that can't be read."""
     return CorruptObjectError(f"{what} is not a readable Parquet file: {reason}")
+
+
+def _footer_length(end: bytes) -> int:
+    """How many of a file's last bytes its footer and seal take, by its last 8 bytes."""
+    return int.from_bytes(end[-8:-4], "little") + 8 + _SEAL_BYTES
 
 
 def _sealed(parquet: memoryview) -> bytes:

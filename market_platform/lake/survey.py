@@ -20,9 +20,9 @@ from market_platform.domain.errors import CorruptObjectError
 from market_platform.lake.day_files import DayKey
 from market_platform.lake.kinds import KINDS
 from market_platform.lake.legacy import is_legacy_part
+from market_platform.lake.parquet_file import read_footer
 from market_platform.lake.parts import PartKey, parse_part
 from market_platform.lake.store import Lake, ObjectInfo
-from market_platform.lake.tick_scan import read_footer
 
 REQUESTS_IN_FLIGHT = 8
 _HEX = re.compile(r"[0-9a-f]{64}")

@@ -20,13 +20,11 @@ import pyarrow.parquet as pq
 from market_platform.domain.candles import CandlePrice, CandleUnits, candle_units, roll_up_units
 from market_platform.domain.intervals import Alignment, Interval
 from market_platform.domain.ticks import Ints, Ticks
-from market_platform.lake.parquet_file import check_seal, damaged, footer_length, open_parquet, read_metadata
+from market_platform.lake.parquet_file import check_seal, damaged, open_parquet, read_footer, read_metadata
 from market_platform.lake.store import Lake
 from market_platform.lake.tick_file import LAYOUT, TICK_FILE
 
 T = TypeVar("T")
-TAIL_BYTES = 65_536
-"""Enough of a file's end for its footer, description included."""
 _MAX_INT64 = 2**63 - 1
 _UNIT_COLUMNS = ("time", "open", "high", "low", "close", "volume", "num_trades")
 
@@ -59,20 +57,6 @@ def read_ticks(lake: Lake, object_key: str, start_ms: int | None = None, end_ms:
     except (pa.ArrowException, OSError) as error:
         raise damaged(what, error) from error
     return ticks.between(start, end)
-
-
-def read_footer(lake: Lake, object_key: str) -> tuple[bytes, int]:
-    """The end of a Parquet object, with all of its footer, and the object's size: one request, rarely two.
-
-    Raises:
-        CorruptObjectError: the object is missing.
-        LakeUnavailableError: the lake does not answer.
-    """
-    tail, size = lake.get_tail(object_key, TAIL_BYTES)
-    footer = footer_length(tail)
-    if len(tail) < footer <= size:
-        tail, size = lake.get_tail(object_key, footer)
-    return tail, size
 
 
 def scan_ticks(
