@@ -7,8 +7,9 @@ days' manifests, and what was built from ticks replaced meanwhile is built again
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from typing import cast
 
 import polars as pl
@@ -17,14 +18,15 @@ from market_platform.domain.candles import CandlePrice, candle_units, roll_up_un
 from market_platform.domain.clock import day_start_ms
 from market_platform.domain.conditions import Condition
 from market_platform.domain.days import Instrument
-from market_platform.domain.errors import DayFailedError, MarketPlatformError, WarehouseError
+from market_platform.domain.errors import MarketPlatformError, WarehouseError
 from market_platform.domain.intervals import Interval, parse_interval
 from market_platform.domain.pairs import TradingPair
 from market_platform.domain.quality import ohlc_errors, uncovered_hours
 from market_platform.domain.ranks import CandleRank
 from market_platform.domain.ticks import Ticks
 from market_platform.lake.tick_days import TICK_DAYS
-from market_platform.pipeline.platform import Platform, Provenance, failure_summary, starlisting_ids
+from market_platform.pipeline.day_failures import raise_failed, write_apart
+from market_platform.pipeline.platform import Platform, Provenance, starlisting_ids
 from market_platform.pipeline.reports import CandleDayReport
 from market_platform.warehouse.candles import CandleDay, CandleWrite, write_candle_days
 from market_platform.warehouse.lake_days import LakeDay, hold_lake_days, load_lake_days
@@ -78,6 +80,7 @@ def build_candle_days(
     def build(day: date, manifest: LakeDay | None) -> _BuiltDay:
         return _build(platform, pair, day, intervals, manifest, instrument)
 
+    write = partial(_write, platform, row.id, ids, build, provenance)
     reports: list[CandleDayReport] = []
     failures: dict[date, Exception] = {}
     for first in range(0, len(days), DAYS_IN_TRANSACTION):
@@ -87,14 +90,12 @@ def build_candle_days(
                 built.append(build(day, manifests.get(day)))
             except MarketPlatformError as error:
                 failures[day] = error
-        for each, written in _write(platform, row.id, ids, built, build, provenance, failures):
+        for each, written in write_apart(built, write, failures.update):
             for interval in intervals:
                 report = _report(pair, each, interval, written[ids[interval], each.day])
                 reports.append(report)
                 on_report(report)
-    if failures:
-        message = failure_summary(f"{pair.name} candles", failures, len(days))
-        raise DayFailedError(message, failures={day.isoformat(): error for day, error in failures.items()})
+    raise_failed(f"{pair.name} candles", failures, len(days))
     return reports
 
 
@@ -129,31 +130,10 @@ def _write(
     platform: Platform,
     pair_id: int,
     ids: Mapping[Interval, int],
-    built: Sequence[_BuiltDay],
     build: Callable[[date, LakeDay | None], _BuiltDay],
     provenance: Provenance,
-    failures: dict[date, Exception],
-) -> list[tuple[_BuiltDay, _Written]]:
-    """Write the days in one transaction; when one of them is refused, each in its own, so that it fails alone."""
-    try:
-        return _write_together(platform, pair_id, ids, built, build, provenance)
-    except MarketPlatformError as error:
-        if error.retryable or len(built) == 1:
-            failures.update(dict.fromkeys((each.day for each in built), error))
-            return []
-    return [done for each in built for done in _write(platform, pair_id, ids, [each], build, provenance, failures)]
-
-
-def _write_together(
-    platform: Platform,
-    pair_id: int,
-    ids: Mapping[Interval, int],
     built: Sequence[_BuiltDay],
-    build: Callable[[date, LakeDay | None], _BuiltDay],
-    provenance: Provenance,
 ) -> list[tuple[_BuiltDay, _Written]]:
-    if not built:
-        return []
     with platform.warehouse.begin() as connection:
         held = hold_lake_days(connection, pair_id, [each.day for each in built])
         current = [
@@ -186,19 +166,8 @@ def rank_of(condition: Condition) -> CandleRank:
 
 def _report(pair: TradingPair, built: _BuiltDay, interval: Interval, committed: CandleDay) -> CandleDayReport:
     frame = built.frames[interval]
-    return CandleDayReport(
-        pair=pair.name,
-        interval=interval.name,
-        day=built.day,
-        condition=committed.condition,
-        rows=committed.rows,
-        changed_rows=committed.changed_rows,
-        first_time=committed.first_time,
-        last_time=committed.last_time,
-        data_version=committed.data_version,
-        revision=committed.revision,
-        input_version=committed.input_version,
-        ohlc_errors=ohlc_errors(frame),
+    return replace(
+        CandleDayReport.of(pair, interval, built.day, committed, ohlc_errors(frame)),
         uncovered_hours=built.uncovered if interval == _MINUTE else (),
         outline=frame if interval.seconds >= _OUTLINED_FROM else None,
     )

@@ -1,7 +1,7 @@
 """Asking an exchange's past in parts, and judging what it said of each day: what every series' pipeline shares.
 
-Belongs here: parts of a range, the next question while an answer is written, failures by day. Does not: what is done with
-the rows of a series (history_candles.py, history_context.py, history_trades.py).
+Belongs here: parts of a range, the next question while an answer is kept, failures by day. Does not: how the rows of a series
+are kept (history_candles.py, history_context.py, history_trades.py).
 
 A range is asked for month by month, because monthly files and pages hold many days; an answer is memory, so no more than
 one is held beside the one that is being written.
@@ -12,15 +12,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import TypeVar
 
 from market_platform.domain.errors import BadPayloadError, DayFailedError, MarketPlatformError
-from market_platform.domain.history import HistoryDay, HistoryDays, HistoryPair
+from market_platform.domain.history import HistoryDay, HistoryDays, HistoryPair, SeriesKind
+from market_platform.domain.intervals import Interval
 from market_platform.domain.pairs import TradingPair
-from market_platform.pipeline.platform import failure_summary
+from market_platform.exchanges.history import HistorySource
+from market_platform.pipeline.day_failures import raise_failed, write_apart
+from market_platform.pipeline.platform import Platform
 
-Question = TypeVar("Question")
+DAYS_IN_TRANSACTION = 31
+
+Question = TypeVar("Question", bound=Interval | SeriesKind)
 Rows = TypeVar("Rows")
+Report = TypeVar("Report")
 Answers = AsyncIterator[tuple[Question, HistoryDays[Rows]]]
 
 
@@ -38,6 +45,41 @@ def by_month(days: Sequence[date]) -> list[list[date]]:
         else:
             parts.append([day])
     return parts
+
+
+async def kept_answers(
+    platform: Platform,
+    pair: TradingPair,
+    questions: Sequence[tuple[Question, Sequence[date]]],
+    ask: Callable[[HistorySource, Question, Sequence[date]], Awaitable[HistoryDays[Rows]]],
+    keep: Callable[[Question, Sequence[HistoryDay[Rows]]], list[Report]],
+    on_report: Callable[[Report], None],
+    *,
+    what: str,
+    days_together: int = DAYS_IN_TRANSACTION,
+) -> list[Report]:
+    """Ask each question of the pair's exchange, and `keep` what comes in a thread, so many days in one transaction.
+
+    A question (an interval, or a series) names the layer that its failures are of. `on_report` hears of each report that `keep`
+    made once it is committed.
+
+    Raises:
+        DayFailedError: after everything was tried, naming the days that could not be fetched or kept, and `what` they are of.
+        ConfigError: the exchange can't be asked.
+    """
+    reports: list[Report] = []
+    failures = Failures()
+    async with platform.open_history(pair) as source:
+        async for question, answer in answers(questions, partial(ask, source)):
+            fail = partial(failures.add, str(question))
+            fail(answer.failures)
+            for first in range(0, len(answer.days), days_together):
+                batch = answer.days[first : first + days_together]
+                for report in await asyncio.to_thread(write_apart, batch, partial(keep, question), fail):
+                    reports.append(report)
+                    on_report(report)
+    failures.raise_for(what, len({day for _, part in questions for day in part}))
+    return reports
 
 
 async def answers(
@@ -104,11 +146,7 @@ class Failures:
         Raises:
             DayFailedError: naming the days that failed; a retry helps when it helps every one of them.
         """
-        if not self._found:
-            return
-        errors = {day: _together(by_layer) for day, by_layer in self._found.items()}
-        message = failure_summary(what, errors, days)
-        raise DayFailedError(message, failures={day.isoformat(): error for day, error in errors.items()})
+        raise_failed(what, {day: _together(by_layer) for day, by_layer in self._found.items()}, days)
 
 
 def _together(by_layer: Mapping[str, Exception]) -> Exception:

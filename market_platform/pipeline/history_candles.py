@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import polars as pl
 
 from market_platform.domain.conditions import Condition
-from market_platform.domain.errors import MarketPlatformError
 from market_platform.domain.history import HistoryDay, HistoryDays
 from market_platform.domain.intervals import Interval
 from market_platform.domain.pairs import TradingPair
 from market_platform.domain.quality import ohlc_errors
 from market_platform.domain.ranks import CandleRank
-from market_platform.pipeline.history_answers import Failures, answers, asked_pair, by_month
+from market_platform.exchanges.history import HistorySource
+from market_platform.pipeline.history_answers import asked_pair, by_month, kept_answers
 from market_platform.pipeline.history_reports import HistoryCandleReport, times_of, told_reissues
 from market_platform.pipeline.platform import Platform, Provenance, starlisting_ids
 from market_platform.warehouse.candles import CandleDay, CandleWrite, write_candle_days
 from market_platform.warehouse.history_inputs import Reissue, record_inputs_of_days
 from market_platform.warehouse.reference import load_pair
 
-DAYS_IN_TRANSACTION = 31
 _OUTLINED_FROM = 300
 """Reports carry the frame of intervals of 5m and longer; a day of 1m candles is too long for a small chart."""
 
@@ -75,52 +74,21 @@ def build_history_candles(
         for interval in intervals
         for part in by_month([day for day in days if (interval.name, day) not in done])
     ]
-    return asyncio.run(_build(platform, pair, questions, intervals, provenance, on_report))
-
-
-async def _build(
-    platform: Platform,
-    pair: TradingPair,
-    questions: Sequence[tuple[Interval, Sequence[date]]],
-    intervals: Sequence[Interval],
-    provenance: Provenance,
-    on_report: Callable[[HistoryCandleReport], None],
-) -> list[HistoryCandleReport]:
     with platform.warehouse.connect() as connection:
         row = load_pair(connection, pair.exchange, pair.symbol)
     ids = starlisting_ids(row, pair, intervals)
     asked = asked_pair(pair)
-    reports: list[HistoryCandleReport] = []
-    failures = Failures()
-    async with platform.open_history(pair) as source:
 
-        async def ask(interval: Interval, part: Sequence[date]) -> HistoryDays[pl.DataFrame]:
-            return await source.candles(asked, interval, part)
+    async def ask(source: HistorySource, interval: Interval, part: Sequence[date]) -> HistoryDays[pl.DataFrame]:
+        return await source.candles(asked, interval, part)
 
-        async for interval, answer in answers(questions, ask):
-            failures.add(interval.name, answer.failures)
-            target = _Target(platform, pair, row.id, interval, ids[interval], provenance)
-            for first in range(0, len(answer.days), DAYS_IN_TRANSACTION):
-                batch = answer.days[first : first + DAYS_IN_TRANSACTION]
-                for report in await asyncio.to_thread(_write, target, batch, failures):
-                    reports.append(report)
-                    on_report(report)
-    failures.raise_for(f"{pair.name} candles", len({day for _, part in questions for day in part}))
-    return reports
+    def keep(interval: Interval, batch: Sequence[_Day]) -> list[HistoryCandleReport]:
+        return _write(_Target(platform, pair, row.id, interval, ids[interval], provenance), batch)
+
+    return asyncio.run(kept_answers(platform, pair, questions, ask, keep, on_report, what=f"{pair.name} candles"))
 
 
-def _write(target: _Target, batch: Sequence[_Day], failures: Failures) -> list[HistoryCandleReport]:
-    """Write the days in one transaction; when one of them is refused, each in its own, so that it fails alone."""
-    try:
-        return _write_together(target, batch)
-    except MarketPlatformError as error:
-        if error.retryable or len(batch) == 1:
-            failures.add(target.interval.name, dict.fromkeys((each.day for each in batch), error))
-            return []
-    return [report for each in batch for report in _write(target, [each], failures)]
-
-
-def _write_together(target: _Target, batch: Sequence[_Day]) -> list[HistoryCandleReport]:
+def _write(target: _Target, batch: Sequence[_Day]) -> list[HistoryCandleReport]:
     writes = [
         CandleWrite(
             starlisting_id=target.starlisting_id,
@@ -154,19 +122,11 @@ def _report(target: _Target, fetched: _Day, committed: CandleDay, reissues: Sequ
             f"the exchange now sends {fetched.count:,} candles ({fetched.condition}), {committed.rows:,} are stored "
             f"({committed.condition}) and stay"
         )
-    return HistoryCandleReport(
-        pair=target.pair.name,
-        interval=target.interval.name,
-        day=fetched.day,
-        condition=committed.condition,
-        rows=committed.rows,
-        changed_rows=committed.changed_rows,
-        first_time=committed.first_time,
-        last_time=committed.last_time,
-        data_version=committed.data_version,
-        revision=committed.revision,
-        input_version=committed.input_version,
-        ohlc_errors=ohlc_errors(_without_rest(fetched.rows)),
+    made = HistoryCandleReport.of(
+        target.pair, target.interval, fetched.day, committed, ohlc_errors(_without_rest(fetched.rows))
+    )
+    return replace(
+        made,
         reason=fetched.reason or None,
         outline=fetched.rows if target.interval.seconds >= _OUTLINED_FROM else None,
         missing=times_of(fetched.missing),

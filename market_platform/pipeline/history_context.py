@@ -17,12 +17,12 @@ from sqlalchemy import Connection
 
 from market_platform.domain.clock import day_start_ms, from_ms
 from market_platform.domain.conditions import Condition
-from market_platform.domain.errors import BadPayloadError, BadRequestError, MarketPlatformError
+from market_platform.domain.errors import BadPayloadError, BadRequestError
 from market_platform.domain.history import HistoryDay, HistoryDays, HistoryPair, SeriesKind
 from market_platform.domain.intervals import DAY_MS
 from market_platform.domain.pairs import TradingPair
 from market_platform.exchanges.history import HistorySource
-from market_platform.pipeline.history_answers import Failures, answers, asked_pair, by_month
+from market_platform.pipeline.history_answers import asked_pair, by_month, kept_answers
 from market_platform.pipeline.history_reports import SeriesDayReport, times_of, told_reissues
 from market_platform.pipeline.platform import Platform, Provenance
 from market_platform.warehouse import history_days
@@ -114,52 +114,23 @@ def build_history_series(
     """
     if kind not in _SERIES:
         raise BadRequestError(f"{kind} are not written by days of history")
-    return asyncio.run(_build(platform, pair, _SERIES[kind], days, provenance, on_report))
-
-
-async def _build(
-    platform: Platform,
-    pair: TradingPair,
-    series: _Series,
-    days: Sequence[date],
-    provenance: Provenance,
-    on_report: Callable[[SeriesDayReport], None],
-) -> list[SeriesDayReport]:
     with platform.warehouse.connect() as connection:
         row = load_pair(connection, pair.exchange, pair.symbol)
-    target = _Target(platform, pair, row.id, series, provenance)
-    asked = asked_pair(pair)
-    reports: list[SeriesDayReport] = []
-    failures = Failures()
-    async with platform.open_history(pair) as source:
+    target, asked = _Target(platform, pair, row.id, _SERIES[kind], provenance), asked_pair(pair)
 
-        async def ask(_: None, part: Sequence[date]) -> HistoryDays[tuple[Any, ...]]:
-            answer: HistoryDays[tuple[Any, ...]] = await series.ask(source, asked, part)
-            return answer
+    async def ask(source: HistorySource, _: SeriesKind, part: Sequence[date]) -> HistoryDays[tuple[Any, ...]]:
+        answer: HistoryDays[tuple[Any, ...]] = await target.series.ask(source, asked, part)
+        return answer
 
-        async for _, answer in answers([(None, part) for part in by_month(days)], ask):
-            failures.add(series.kind, answer.failures)
-            for report in await asyncio.to_thread(_write, target, answer.days, failures):
-                reports.append(report)
-                on_report(report)
-    failures.raise_for(f"{pair.name} {series.kind.replace('_', ' ')}", len(set(days)))
-    return reports
+    def keep(_: SeriesKind, batch: Sequence[_Day]) -> list[SeriesDayReport]:
+        return _write(target, batch)
+
+    questions = [(kind, part) for part in by_month(days)]
+    what = f"{pair.name} {kind.replace('_', ' ')}"
+    return asyncio.run(kept_answers(platform, pair, questions, ask, keep, on_report, what=what))
 
 
-def _write(target: _Target, batch: Sequence[_Day], failures: Failures) -> list[SeriesDayReport]:
-    """Write the days in one transaction; when one of them is refused, each in its own, so that it fails alone."""
-    if not batch:
-        return []
-    try:
-        return _write_together(target, batch)
-    except MarketPlatformError as error:
-        if error.retryable or len(batch) == 1:
-            failures.add(target.series.kind, dict.fromkeys((each.day for each in batch), error))
-            return []
-    return [report for each in batch for report in _write(target, [each], failures)]
-
-
-def _write_together(target: _Target, batch: Sequence[_Day]) -> list[SeriesDayReport]:
+def _write(target: _Target, batch: Sequence[_Day]) -> list[SeriesDayReport]:
     for each in batch:
         _check(target, each)
     table, run_id = target.series.table, target.provenance.run_id

@@ -17,14 +17,14 @@ from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import (
     BadPayloadError,
     CorruptObjectError,
-    MarketPlatformError,
     WarehouseUnavailableError,
 )
 from market_platform.domain.history import HistoryDay, HistoryDays, SeriesKind
 from market_platform.domain.pairs import TradingPair
 from market_platform.domain.trades import Trades, concat_trades
+from market_platform.exchanges.history import HistorySource
 from market_platform.lake.trade_days import TRADE_DAYS
-from market_platform.pipeline.history_answers import Failures, answers, asked_pair
+from market_platform.pipeline.history_answers import asked_pair, kept_answers
 from market_platform.pipeline.history_reports import SeriesDayReport, times_of, told_reissues
 from market_platform.pipeline.platform import Platform, Provenance
 from market_platform.warehouse.history_inputs import Reissue, record_inputs_of_days
@@ -71,39 +71,19 @@ def build_history_trades(
         DayFailedError: after all days were tried, naming those that could not be fetched, merged or written.
         ConfigError: the database does not know the pair, or the exchange can't be asked.
     """
-    return asyncio.run(_build(platform, pair, days, provenance, on_report))
-
-
-async def _build(
-    platform: Platform,
-    pair: TradingPair,
-    days: Sequence[date],
-    provenance: Provenance,
-    on_report: Callable[[SeriesDayReport], None],
-) -> list[SeriesDayReport]:
     with platform.warehouse.connect() as connection:
         row = load_pair(connection, pair.exchange, pair.symbol)
-    target = _Target(platform, pair, row.id, provenance)
-    asked = asked_pair(pair)
-    reports: list[SeriesDayReport] = []
-    failures = Failures()
-    async with platform.open_history(pair) as source:
+    target, asked = _Target(platform, pair, row.id, provenance), asked_pair(pair)
 
-        async def ask(_: None, part: Sequence[date]) -> HistoryDays[Trades]:
-            return await source.trades(asked, part)
+    async def ask(source: HistorySource, _: SeriesKind, part: Sequence[date]) -> HistoryDays[Trades]:
+        return await source.trades(asked, part)
 
-        async for _, answer in answers([(None, [day]) for day in sorted(set(days))], ask):
-            failures.add(_KIND, answer.failures)
-            for fetched in answer.days:
-                try:
-                    report = await asyncio.to_thread(_commit_day, target, fetched)
-                except MarketPlatformError as error:
-                    failures.add(_KIND, {fetched.day: error})
-                    continue
-                reports.append(report)
-                on_report(report)
-    failures.raise_for(f"{pair.name} trades", len(set(days)))
-    return reports
+    def keep(_: SeriesKind, batch: Sequence[HistoryDay[Trades]]) -> list[SeriesDayReport]:
+        return [_commit_day(target, each) for each in batch]
+
+    questions = [(SeriesKind.TRADES, [day]) for day in sorted(set(days))]
+    what = f"{pair.name} trades"
+    return asyncio.run(kept_answers(platform, pair, questions, ask, keep, on_report, what=what, days_together=1))
 
 
 def _commit_day(target: _Target, fetched: HistoryDay[Trades]) -> SeriesDayReport:

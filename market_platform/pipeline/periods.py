@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
 import polars as pl
@@ -10,13 +11,14 @@ import polars as pl
 from market_platform.domain.candles import CANDLE_SCHEMA, roll_up
 from market_platform.domain.clock import day_start_ms, days_between, from_ms
 from market_platform.domain.conditions import Condition
-from market_platform.domain.errors import BadRequestError, DayFailedError, MarketPlatformError
+from market_platform.domain.errors import BadRequestError, MarketPlatformError
 from market_platform.domain.intervals import DAY_MS, Interval, bucket_end, bucket_start, parse_interval
 from market_platform.domain.lineage import version_of_days
 from market_platform.domain.pairs import TradingPair
 from market_platform.domain.quality import ohlc_errors
 from market_platform.pipeline.candles import rank_of
-from market_platform.pipeline.platform import Platform, Provenance, failure_summary, starlisting_ids
+from market_platform.pipeline.day_failures import raise_failed
+from market_platform.pipeline.platform import Platform, Provenance, starlisting_ids
 from market_platform.pipeline.reports import CandleDayReport
 from market_platform.warehouse.candle_days import hold_candle_days
 from market_platform.warehouse.candles import CandleDay, CandleWrite, read_candles, write_candle_days
@@ -59,9 +61,7 @@ def build_candle_periods(
             continue
         reports.append(report)
         on_report(report)
-    if failures:
-        message = failure_summary(f"{pair.name} {interval} candles", failures, len(starts), "periods")
-        raise DayFailedError(message, failures={day.isoformat(): error for day, error in failures.items()})
+    raise_failed(f"{pair.name} {interval} candles", failures, len(starts), "periods")
     return reports
 
 
@@ -92,20 +92,8 @@ def _build(
             input_version=version_of_days((each.day, each.condition, each.data_version) for each in known.values()),
         )
         written = write_candle_days(connection, [write], run_id=provenance.run_id, code_version=provenance.code_version)
-    committed = written[period_id, start]
-    return CandleDayReport(
-        pair=pair.name,
-        interval=interval.name,
-        day=start,
-        condition=committed.condition,
-        rows=committed.rows,
-        changed_rows=committed.changed_rows,
-        first_time=committed.first_time,
-        last_time=committed.last_time,
-        data_version=committed.data_version,
-        revision=committed.revision,
-        input_version=committed.input_version,
-        ohlc_errors=ohlc_errors(candles),
+    return replace(
+        CandleDayReport.of(pair, interval, start, written[period_id, start], ohlc_errors(candles)),
         reason=reason,
         outline=daily,
     )

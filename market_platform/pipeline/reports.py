@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Self
 
 import polars as pl
 
 from market_platform.domain.conditions import Condition
 from market_platform.domain.days import HourState
+from market_platform.domain.intervals import Interval
+from market_platform.domain.pairs import TradingPair
 from market_platform.domain.quality import TickAnomalies
+from market_platform.warehouse.candle_days import CandleDay
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,26 @@ class CandleDayReport:
     uncovered_hours: tuple[int, ...] = ()
     reason: str | None = None
     outline: pl.DataFrame | None = None
+
+    @classmethod
+    def of(
+        cls, pair: TradingPair, interval: Interval, day: date, committed: CandleDay, ohlc_errors: tuple[str, ...]
+    ) -> Self:
+        """What a transaction committed, and what the checks of its candles found; the caller adds what else it knows."""
+        return cls(
+            pair=pair.name,
+            interval=interval.name,
+            day=day,
+            condition=committed.condition,
+            rows=committed.rows,
+            changed_rows=committed.changed_rows,
+            first_time=committed.first_time,
+            last_time=committed.last_time,
+            data_version=committed.data_version,
+            revision=committed.revision,
+            input_version=committed.input_version,
+            ohlc_errors=ohlc_errors,
+        )
 
 
 @dataclass(frozen=True, slots=True)
