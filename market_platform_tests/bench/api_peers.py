@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
-import psycopg
-from psycopg.rows import DictRow, dict_row
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
+
+from market_platform_tests.bench.bare_app import BareApp, QueryApp, respond
 
 _QUERY = """
 SELECT extract(epoch FROM c.time)::bigint AS time, c.open::float8, c.high::float8, c.low::float8, c.close::float8,
@@ -33,54 +32,31 @@ _CANDLE = (
     '"open":"60000.500000000000000000","high":"60000.500000000000000000","low":"60000.500000000000000000",'
     '"close":"60000.500000000000000000","volume":"12.500000000000000000","num_trades":100}}'
 )
-_STARTED: Message = {"type": "lifespan.startup.complete"}
-_STOPPED: Message = {"type": "lifespan.shutdown.complete"}
 
 
-class Cold:
+class Cold(QueryApp):
     """A bare handler that runs the query and dumps the rows."""
 
-    def __init__(self) -> None:
-        self._connection: psycopg.AsyncConnection[DictRow] | None = None
-        self._starlisting = int(os.environ["BENCH_STARLISTING"])
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, scope: Scope, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "lifespan":
-            await receive()
-            self._connection = await psycopg.AsyncConnection.connect(
-                os.environ["DATABASE_URL"], autocommit=True, row_factory=dict_row
-            )
-            await send(_STARTED)
-            await receive()
-            await self._connection.close()
-            await send(_STOPPED)
-            return
-        assert self._connection is not None
         asked = parse_qs(scope["query_string"].decode())
         start, end = (datetime.fromtimestamp(int(asked[name][0]), UTC) for name in ("from", "to"))
-        cursor = await self._connection.execute(_QUERY, (self._starlisting, start, end), prepare=True, binary=True)
-        await _answer(send, 200, orjson.dumps(await cursor.fetchall()))
+        await respond(send, 200, orjson.dumps(await self.rows(_QUERY, self.starlisting_id, start, end)))
 
 
-class Bytes:
+class Bytes(BareApp):
     """A bare application that sends the same bytes again and again."""
 
     def __init__(self) -> None:
         self._body = b"[" + b"1" * (int(os.environ["BENCH_BYTES"]) - 2) + b"]"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, scope: Scope, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "lifespan":
-            await receive()
-            await send(_STARTED)
-            await receive()
-            await send(_STOPPED)
-        elif scope["path"] == "/304":
+        if scope["path"] == "/304":
             await send({"type": "http.response.start", "status": 304, "headers": [(b"etag", b'"a"')]})
             await send({"type": "http.response.body", "body": b""})
         else:
-            await _answer(send, 200, self._body)
+            await respond(send, 200, self._body)
 
 
 class Broadcast:
@@ -106,13 +82,7 @@ class Broadcast:
                     text = _CANDLE % number
                     for each in self._clients:
                         await each({"type": "websocket.send", "text": text})
-            await _answer(send, 200, b"{}")
-
-
-async def _answer(send: Send, status: int, body: bytes) -> None:
-    headers: list[Any] = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+            await respond(send, 200, b"{}")
 
 
 def cold() -> Cold:

@@ -5,20 +5,16 @@ The archive's files are made beforehand by the replay exchange and served by a p
 
 from __future__ import annotations
 
-import gc
-import io
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from statistics import median
 
 import polars as pl
-import psycopg
 
 from market_platform.domain.clock import day_start_ms, days_between
 from market_platform.domain.days import TickSource
@@ -37,6 +33,7 @@ from market_platform.replay.live.world import World
 from market_platform.warehouse.candles import read_candles
 from market_platform.warehouse.engine import Warehouse, create_warehouse
 from market_platform.warehouse.reference import load_pair, sync_reference
+from market_platform_tests.bench.candle_copy import as_text, empty, plain_copy, ratio, timed
 from market_platform_tests.bench.rows import BenchRow
 from market_platform_tests.fixtures.reference import small_config
 
@@ -53,7 +50,6 @@ FILE = "data/spot/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2026-10.zip"
 NOW = datetime(2026, 11, 18, tzinfo=UTC)
 ROUNDS = 5
 LIMIT = 3.0
-_COLUMNS = "starlisting_id, source, time, num_trades, open, high, low, close, volume"
 _PORT = re.compile(rb"port (\d+)")
 
 
@@ -75,21 +71,21 @@ def measure(database_url: str, folder: Path) -> list[BenchRow]:
             lambda _: BinanceDumps(DumpsConfig(base_url=url), lambda: NOW),
         )
         _build(platform, pair)  # whatever is loaded at first use is
-        text = _as_text(warehouse, starlisting_id)
+        text = as_text(starlisting_id, _stored(warehouse, starlisting_id), CandleRank.EXCHANGE)
         plain: list[float] = []
         ours: list[float] = []
         for _ in range(ROUNDS):
-            _empty(warehouse)
-            plain.append(_timed(lambda: _plain_copy(warehouse, text)))
-            _empty(warehouse)
-            ours.append(_timed(lambda: _build(platform, pair)))
-    _empty(warehouse)
+            empty(warehouse)
+            plain.append(timed(lambda: plain_copy(warehouse, text)))
+            empty(warehouse)
+            ours.append(timed(lambda: _build(platform, pair)))
+    empty(warehouse)
     warehouse.close()
     rows = len(DAYS) * 1440
     return [
         BenchRow(
             name="a month of Binance's minutes, archive to committed rows",
-            value=median(mine / peer for mine, peer in zip(ours, plain, strict=True)),
+            value=ratio(ours, plain),
             unit="x plain COPY",
             bound=LIMIT,
             peer=f"COPY of the text {median(plain) * 1000:.0f} ms, ours {median(ours) * 1000:.0f} ms, {rows:,} rows, "
@@ -132,35 +128,6 @@ def _build(platform: Platform, pair: TradingPair) -> None:
     assert sum(each.changed_rows for each in reports) == len(DAYS) * 1440
 
 
-def _as_text(warehouse: Warehouse, starlisting_id: int) -> bytes:
+def _stored(warehouse: Warehouse, starlisting_id: int) -> pl.DataFrame:
     with warehouse.connect() as conn:
-        frame = read_candles(conn, starlisting_id, day_start_ms(DAYS[0]), day_start_ms(DAYS[-1]) + DAY_MS)
-    text = io.BytesIO()
-    frame.select(
-        pl.lit(starlisting_id),
-        pl.lit(int(CandleRank.EXCHANGE)).alias("source"),
-        pl.col("time").dt.strftime("%Y-%m-%d %H:%M:%S+00"),
-        *("num_trades", "open", "high", "low", "close", "volume"),
-    ).write_csv(text, include_header=False)
-    return text.getvalue()
-
-
-def _empty(warehouse: Warehouse) -> None:
-    with psycopg.connect(warehouse.url, autocommit=True) as conn:
-        conn.execute("TRUNCATE candles, candle_days, history_inputs")
-        conn.execute("CHECKPOINT")
-
-
-def _plain_copy(warehouse: Warehouse, text: bytes) -> None:
-    with warehouse.begin() as conn:
-        driver = conn.connection.driver_connection
-        assert isinstance(driver, psycopg.Connection)
-        with driver.cursor() as cursor, cursor.copy(f"COPY candles ({_COLUMNS}) FROM STDIN (FORMAT csv)") as copy:
-            copy.write(text)
-
-
-def _timed(work: Callable[[], object]) -> float:
-    gc.collect()
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+        return read_candles(conn, starlisting_id, day_start_ms(DAYS[0]), day_start_ms(DAYS[-1]) + DAY_MS)
