@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -69,6 +69,11 @@ class Child:
     def waits(self) -> bool:
         """Whether it was not started yet, or only brought up to the point where it waits for the word."""
         return self.start_at is None and (self._process is None or self._process.stdin is not None)
+
+    def may_start(self, ready: Collection[str]) -> bool:
+        """Whether it is to be started now; `ready` names the services that have been ready, which it may have to wait for."""
+        due = self.waits if self.start_at is None else time.monotonic() >= self.start_at
+        return due and set(self.service.after) <= set(ready)
 
     def start_early(self, environment: Mapping[str, str]) -> None:
         """Let it do its imports now, and then wait for `start()`; nothing for a service that can't."""

@@ -90,17 +90,27 @@ def sync_folder(folder: Path) -> None:
 
 def try_lock(path: Path) -> int | None:
     """Lock a file without waiting: the descriptor that holds the lock (close it to release), or None when it is held."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+                os.close(descriptor)
+                return None
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):  # a file system without locks has none to respect
+                os.close(descriptor)
+                raise
+        if _is_at(path, descriptor):
+            return descriptor
+        os.close(descriptor)  # deleted since it was opened: a lock on it would keep nobody out
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
-            os.close(descriptor)
-            return None
-        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):  # a file system without locks has none to respect
-            os.close(descriptor)
-            raise
-    return descriptor
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def is_held(path: Path) -> bool:
@@ -114,9 +124,8 @@ def is_held(path: Path) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def locked(path: Path, timeout_s: float) -> Iterator[bool]:
-    """Hold a file's lock, waiting for it at most `timeout_s`; yields whether we got it."""
+def lock_within(path: Path, timeout_s: float) -> int | None:
+    """Lock a file, waiting for it at most `timeout_s`; as `try_lock`."""
     held: list[int] = []
 
     def attempt() -> bool:
@@ -125,11 +134,18 @@ def locked(path: Path, timeout_s: float) -> Iterator[bool]:
             held.append(descriptor)
         return bool(held)
 
-    got = wait_until(attempt, timeout_s)
+    wait_until(attempt, timeout_s)
+    return held[0] if held else None
+
+
+@contextlib.contextmanager
+def locked(path: Path, timeout_s: float) -> Iterator[bool]:
+    """Hold a file's lock, waiting for it at most `timeout_s`; yields whether we got it."""
+    descriptor = lock_within(path, timeout_s)
     try:
-        yield got
+        yield descriptor is not None
     finally:
-        for descriptor in held:
+        if descriptor is not None:
             os.close(descriptor)
 
 

@@ -9,9 +9,10 @@ Belongs here: the record and who is ours. Does not: starting or watching.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,12 +20,13 @@ from typing import Any
 
 import psutil
 
-from market_platform.embedded.errors import AlreadyRunningError
-from market_platform.embedded.files import read_json, try_lock, write_json
+from market_platform.embedded.errors import AlreadyRunningError, FolderNotUsableError
+from market_platform.embedded.files import is_held, lock_within, read_json, write_json
 from market_platform.embedded.processes import ProcessIdentity, end_processes, identity, lives
 from market_platform.settings import Settings
 
 TOKEN_VARIABLE = "MARKET_PLATFORM_STACK"  # noqa: S105 - the variable's name
+_LOOKED_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -60,19 +62,39 @@ def log_folder(settings: Settings) -> Path:
 
 
 def lock_stack(settings: Settings) -> int | None:
-    """Become the one supervisor of this data folder: the descriptor to keep open, or None when there is one already."""
-    return try_lock(run_folder(settings) / "up.lock")
+    """Become the one supervisor of this data folder: the descriptor to keep open, or None when there is one already.
+
+    Waits a moment for it: who only looks (`is_locked`) holds it for an instant, too.
+
+    Raises:
+        FolderNotUsableError: it belongs to another user.
+    """
+    with _ours(settings):
+        return lock_within(_lock_file(settings), _LOOKED_S)
 
 
 def is_locked(settings: Settings) -> bool:
-    """Whether a supervisor lives."""
-    if not (run_folder(settings) / "up.lock").exists():
-        return False
-    descriptor = lock_stack(settings)
-    if descriptor is None:
-        return True
-    os.close(descriptor)
-    return False
+    """Whether a supervisor lives.
+
+    Raises:
+        FolderNotUsableError: it belongs to another user.
+    """
+    with _ours(settings):
+        return is_held(_lock_file(settings))
+
+
+def _lock_file(settings: Settings) -> Path:
+    return run_folder(settings) / "up.lock"
+
+
+@contextlib.contextmanager
+def _ours(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError:
+        raise FolderNotUsableError(
+            f"{run_folder(settings)} belongs to another user; run as that user (or root), or set MARKET_DATA_DIR to your own folder"
+        ) from None
 
 
 def write_record(settings: Settings, record: StackRecord) -> None:
@@ -83,8 +105,13 @@ def write_record(settings: Settings, record: StackRecord) -> None:
 
 
 def read_record(settings: Settings) -> StackRecord | None:
-    """The record, whether or not anything of it still runs; None when there is none."""
-    content = read_json(run_folder(settings) / "stack.json")
+    """The record, whether or not anything of it still runs; None when there is none.
+
+    Raises:
+        FolderNotUsableError: it belongs to another user.
+    """
+    with _ours(settings):
+        content = read_json(run_folder(settings) / "stack.json")
     if content is None:
         return None
     try:
@@ -150,7 +177,7 @@ def members(processes: Iterable[ProcessIdentity], session: int) -> list[ProcessI
 def already_running(settings: Settings) -> AlreadyRunningError:
     """The error for a second supervisor: who runs already, and its links."""
     record = read_record(settings)
-    if record is None:
+    if record is None or not lives(record.supervisor):
         return AlreadyRunningError(
             f"another `market-platform up` is just starting or stopping in {run_folder(settings)}"
         )

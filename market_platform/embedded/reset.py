@@ -55,6 +55,6 @@ def reset_data(settings: Settings, *, keep_lake: bool = False) -> None:
                 continue
             except OSError as error:
                 raise EmbeddedPostgresError(f"could not delete {folder}: {error.strerror} ({error.filename})") from None
+        shutil.rmtree(run_folder(settings), ignore_errors=True)
     finally:
         os.close(lock)
-    shutil.rmtree(run_folder(settings), ignore_errors=True)

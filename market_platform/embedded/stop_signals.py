@@ -52,9 +52,14 @@ class StopSignals:
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Inside, a stop signal raises StopRequestedError wherever the program is; for what blocks and can be left anywhere."""
+        """Inside, a stop signal raises StopRequestedError wherever the program is; for what blocks and can be left anywhere.
+
+        One that has come already raises it before anything is begun.
+        """
         self._interrupting = True
         try:
+            if self.count:
+                raise StopRequestedError
             yield
         finally:
             self._interrupting = False

@@ -175,10 +175,10 @@ class Supervisor:
         ready = {child.service.name for child in self._children if child.was_ready}
         for child in self._children:
             self._look_at(child, ready)
-            if self._stop_signals.count:
-                return
-            child.probe()
-            if (trouble := child.trouble()) is not None:
+            with self._stop_signals.interruptible():
+                child.probe()
+                trouble = child.trouble()
+            if trouble is not None:
                 self._screen.event(trouble)
             rotate(child.log, LOG_LIMIT)
         if self._postgres is not None:
@@ -197,11 +197,11 @@ class Supervisor:
             self._screen.event(happened)
             if child.failed is not None:
                 raise StackFailedError("\n".join([f"{happened}; its last lines ({child.log}):", *child.last_lines()]))
-        due = child.start_at is not None and time.monotonic() >= child.start_at
-        if due and child.session is not None:  # what the dead one had started was told to end; now it must
-            kill_session(self._token, child.session)
-        if due or (child.waits and ready.issuperset(child.service.after)):
-            child.start(self._environment)
+        if not child.may_start(ready):
+            return
+        if child.start_at is not None and child.session is not None:
+            kill_session(self._token, child.session)  # what the dead one had started was told to end; now it must
+        child.start(self._environment)
 
     def _collect(self) -> None:
         reap_orphans({child.pid for child in self._children} | {self._postgres.child_pid if self._postgres else None})
@@ -233,9 +233,11 @@ class Supervisor:
     def _stop(self) -> None:
         budget = StopBudget()
         self._screen.event("stopping: services first, Postgres last")
-        end_services(self._children, self._token, budget, self._in_a_hurry)
-        if self._postgres is not None:
-            self._postgres.stop(budget.postgres_s)
+        try:
+            end_services(self._children, self._token, budget, self._in_a_hurry)
+        finally:
+            if self._postgres is not None:
+                self._postgres.stop(budget.postgres_s)
         self._collect()
         remove_record(self._settings)
         self._screen.event(f"everything has ended, after {budget.spent_s:.1f} s")

@@ -19,7 +19,10 @@ from market_platform.embedded.errors import (
     FolderNotUsableError,
     PostgresVersionError,
 )
+from market_platform.embedded.processes import identity
+from market_platform.embedded.record import StackRecord, lock_stack, run_folder, write_record
 from market_platform.embedded.unprivileged import choose_user
+from market_platform.settings import load_settings
 from market_platform_tests.fixtures.embedded_servers import MakeServer, as_root, keep_rows, pid_of, port_of, rows_of
 from market_platform_tests.fixtures.ports import free_port
 from market_platform_tests.recordings import PROJECT_ROOT
@@ -242,3 +245,26 @@ def test_a_half_made_data_folder_is_made_again(make_server: MakeServer, folder: 
     (half / "PG_VERSION").write_text("18\n")
     make_server().start()
     assert not half.exists()
+
+
+@as_root
+def test_another_user_s_stack_is_a_clear_message_to_whoever_asks_about_it(folder: Path) -> None:
+    settings = load_settings(_env_file=None, market_data_dir=folder)
+    run_folder(settings).mkdir()
+    me = identity(os.getpid())
+    assert me is not None
+    write_record(settings, StackRecord(me, "token"))
+    lock = lock_stack(settings)
+    assert lock is not None
+    for asked in ("stack.stop_stack(settings)", "record.stack_status(settings)", "record.is_locked(settings)"):
+        script = (
+            "import sys; from pathlib import Path; from market_platform.settings import load_settings\n"
+            "from market_platform.embedded import record, stack\n"
+            f"settings = load_settings(_env_file=None, market_data_dir=Path(sys.argv[1])); {asked}\n"
+        )
+        done = _run_as_nobody(script, folder)
+        if "FolderNotUsableError" not in done.stderr and "No module named" in done.stderr:
+            pytest.skip("user nobody can't read this environment's packages")
+        assert "FolderNotUsableError" in done.stderr
+        assert "run as that user" in done.stderr
+    os.close(lock)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from typing import cast
 
 import pytest
 
+from market_platform.domain.clock import utc_now
+from market_platform.embedded import supervisor
 from market_platform.embedded.errors import AlreadyRunningError
+from market_platform.embedded.postgres import EmbeddedPostgres
 from market_platform.embedded.processes import identity, wait_until
 from market_platform.embedded.record import is_locked, stack_status
 from market_platform.embedded.reset import reset_data, what_reset_deletes
+from market_platform.embedded.screen import PlainScreen
 from market_platform.embedded.stack import stop_stack
+from market_platform.settings import load_settings
+from market_platform_tests.fixtures.ports import free_port
 from market_platform_tests.unit.embedded.fake_service import __file__ as fake_service_file
 from market_platform_tests.unit.embedded.fake_stack import MakeStack
 
@@ -42,6 +51,48 @@ def test_a_closed_terminal_does_not_keep_it_from_stopping(make_stack: MakeStack)
     process.send_signal(signal.SIGHUP)
     assert process.wait(10) == 0
     assert stack.living() == []
+
+
+def test_a_service_that_never_says_whether_it_is_ready_does_not_keep_it_from_stopping(make_stack: MakeStack) -> None:
+    stack = make_stack({"web": {"hanging": True}, "api": {}})
+    stack.start()
+    assert wait_until(lambda: len(stack.living()) == 2, 60)
+    assert stack.stop(signal.SIGTERM)[0] == 0
+    assert stack.living() == []
+
+
+def test_services_that_can_not_be_ended_do_not_keep_postgres_from_its_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stopped: list[float] = []
+
+    class Server:
+        log, child_pid = tmp_path / "postgres.log", None
+
+        def start(self) -> str:
+            signal.raise_signal(signal.SIGTERM)
+            raise AssertionError("a stop signal interrupts this")
+
+        def is_running(self) -> bool:
+            return False
+
+        def stop(self, timeout_s: float) -> None:
+            stopped.append(timeout_s)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the process table can't be read")
+
+    monkeypatch.setattr(supervisor, "end_services", fail)
+    monkeypatch.setattr(
+        supervisor, "adopt_orphans", lambda: False
+    )  # this process is the tests', not a supervisor's own
+    monkeypatch.setattr(supervisor, "reap_orphans", lambda _own: None)
+    settings = load_settings(_env_file=None, market_data_dir=tmp_path, embedded_postgres_port=free_port())
+    screen = PlainScreen(io.StringIO(), utc_now)
+    with pytest.raises(RuntimeError, match="process table"):
+        supervisor.Supervisor(settings, [], screen, postgres=cast("EmbeddedPostgres", Server())).run()
+    assert len(stopped) == 1
+    assert not is_locked(settings)
 
 
 def test_stubborn_services_and_their_orphans_are_killed_in_time(make_stack: MakeStack) -> None:

@@ -1,7 +1,7 @@
 """A real supervisor over fake services: `python -m … <JSON>`, and what tests need to look at it from outside.
 
-The JSON says: `services` (name → options of fake_service.py, and `port`, `phase`, `after`,
-`trouble`), `postgres` (bool), `prepare`
+The JSON says: `services` (name → options of fake_service.py, and `port`, `phase`, `after`, `trouble`,
+`hanging`), `postgres` (bool), `prepare`
 (a command).
 """
 
@@ -26,7 +26,7 @@ from market_platform.embedded.probes import http_ok
 from market_platform.embedded.processes import identity, wait_until
 from market_platform.embedded.record import read_record
 from market_platform.embedded.screen import PlainScreen
-from market_platform.embedded.services import Port, Service
+from market_platform.embedded.services import Port, Probe, Service
 from market_platform.embedded.stack import embedded_postgres
 from market_platform.embedded.supervisor import Supervisor
 from market_platform.settings import Settings, load_settings
@@ -44,6 +44,17 @@ def _never(_age: float) -> bool:
     return False
 
 
+def _probe_of(port: int, options: dict[str, Any]) -> Probe:
+    if options.get("hanging"):
+        return _hanging
+    return _never if "trouble" in options else partial(_probe, f"http://127.0.0.1:{port}")
+
+
+def _hanging(_age: float) -> bool:
+    time.sleep(3600)
+    return False
+
+
 def _service(name: str, options: dict[str, Any], pids: str) -> Service:
     flags = [f"--{flag}" for flag in ("stubborn", "orphan", "worker", "fail") if options.get(flag)]
     port = int(options["port"])
@@ -51,7 +62,7 @@ def _service(name: str, options: dict[str, Any], pids: str) -> Service:
         name=name,
         what=f"fake {name}",
         command=(sys.executable, "-I", "-S", FAKE, name, "--port", str(port), "--pids", pids, *flags),
-        probe=_never if "trouble" in options else partial(_probe, f"http://127.0.0.1:{port}"),
+        probe=_probe_of(port, options),
         trouble=(lambda: str(options["trouble"])) if "trouble" in options else None,
         stop_phase=int(options.get("phase", 1)),
         port=Port("127.0.0.1", port, f"{name.upper()}_PORT"),
