@@ -49,11 +49,12 @@ def stats(
     database: DatabaseOption = "realtime",
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Count ticks or trades, days, bytes and gaps of every pair in the lake, and parts that wait for their compaction.
+    """Count ticks, trades, days, bytes and gaps of every pair in the lake.
 
-    `ticks` are quotes (Dukascopy, OANDA), `trades` those of Binance and Hyperliquid. It reads the descriptions of the files, so
-    it needs no database. Days absent between a pair's first and last count as gaps: Mondays to Fridays of quotes, holidays too,
-    and all days of trades. The lake does not know an exchange's calendar (`market-platform status` does).
+    `ticks` are quotes (Dukascopy, OANDA), `trades` those of Binance and Hyperliquid; parts of days that are still streamed wait
+    for their compaction and are counted apart. It reads the descriptions of the files, so it needs no database. Days absent
+    between a pair's first and last count as gaps: Mondays to Fridays of quotes, holidays too, and all days of trades. The lake
+    does not know an exchange's calendar (`market-platform status` does).
 
         market-platform lake stats
 
@@ -75,12 +76,12 @@ def verify(
     database: DatabaseOption = "realtime",
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Read the files of days, and parts of streamed ones, and compare them with their own description and with the manifests.
+    """Check that the lake's files hold what they and the manifests say.
 
-    Of ticks (quotes) and trades alike: SHA-256 and number of the rows, that they are in order, of their day, and none twice;
-    then what the rows of `lake_days` in Postgres say. Every problem is named with what to do; there being one is exit code 1.
-    Without a database the files are checked alone, and it says so. A day of 60,000 ticks takes some ten milliseconds from a
-    local folder; a large one is read piece by piece.
+    Day files and parts of ticks (quotes) and trades alike: SHA-256 and number of the rows, that they are in order, of their
+    day, and none twice; then what the rows of `lake_days` in Postgres say. Every problem is named with what to do; there being
+    one is exit code 1. Without a database the files are checked alone, and it says so. A day of 60,000 ticks takes some ten
+    milliseconds from a local folder; a large one is read piece by piece.
 
         market-platform lake verify
 
@@ -111,10 +112,11 @@ def rebuild(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be added, change nothing.")] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Make the manifests of a lost database again, from what the files of ticks and trades say of themselves.
+    """Make the manifests of a lost database again from the lake's files.
 
-    Days that have a manifest keep it. Days without ticks have no file: materialise them again, which is quick. Parts of streamed
-    days have no manifest: their compaction makes it. Pairs must be in the database first:
+    The files of ticks and trades say of themselves what is needed. Days that have a manifest keep it. Days without ticks have
+    no file: materialise them again, which is quick. Parts of streamed days have no manifest: their compaction makes it. Pairs
+    must be in the database first:
 
         market-platform config sync
 
@@ -143,10 +145,11 @@ def import_parts(
     first: _First = None,
     last: _Last = None,
 ) -> None:
-    """Take over JSON tick parts of the old layout, `ticks/SYMBOL/YYYY/MM/DD/part-*.json`, as day files.
+    """Take over JSON tick parts of the old layout as day files.
 
-    Only days that have no ticks yet are taken; the parts stay. A day so taken is `degraded`, because parts do not say
-    whether they are all there: it is served, and a backfill replaces it once the exchange gives the whole day.
+    They are `ticks/SYMBOL/YYYY/MM/DD/part-*.json`. Only days that have no ticks yet are taken; the parts stay. A day so taken
+    is `degraded`, because parts do not say whether they are all there: it is served, and a backfill replaces it once the
+    exchange gives the whole day.
 
         market-platform lake import dukascopy/EURUSD
 

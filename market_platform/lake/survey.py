@@ -31,9 +31,10 @@ _PREFERRED = (Condition.AVAILABLE, Condition.DEGRADED, Condition.PENDING, Condit
 
 @dataclass(frozen=True, slots=True)
 class SurveyedDay:
-    """A day file as it describes itself; `kind` is one of `KINDS`; `bytes` and `last_modified` are the object's. Times in ms, UTC.
+    """A day file as it describes itself; `bytes` and `last_modified` are the object's. Times in ms, UTC.
 
-    `raw_inputs`, `run_id` and `code_version` are those of the run that wrote the file, as far as it told.
+    `run_id` and `code_version` are those of the run that wrote the file, as far as it told; so are its raw inputs, kept as the
+    text of a JSON list, because parsed they take four times the memory and a lake has many days.
     """
 
     object_key: str
@@ -47,10 +48,16 @@ class SurveyedDay:
     bytes: int
     first_ms: int
     last_ms: int
-    raw_inputs: list[Any]
+    inputs_json: str
     run_id: str
     code_version: str
     last_modified: datetime
+
+    @property
+    def raw_inputs(self) -> list[Any]:
+        """What the file's rows were made of, by its writer."""
+        parsed = json.loads(self.inputs_json)
+        return parsed if isinstance(parsed, list) else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +194,8 @@ def _surveyed(kind: str, info: ObjectInfo, key: DayKey, size: int, description: 
         )
     try:
         condition = Condition(key.condition)
-        raw_inputs = json.loads(description.get("raw_inputs", "[]"))
+        inputs_json = description.get("raw_inputs", "[]")
+        json.loads(inputs_json)
         count, first, last = (int(description[name]) for name in ("rows", "first_ms", "last_ms"))
     except (ValueError, KeyError) as error:
         raise CorruptObjectError(f"lake object {info.key} has a description that can't be read: {error!r}") from None
@@ -203,7 +211,7 @@ def _surveyed(kind: str, info: ObjectInfo, key: DayKey, size: int, description: 
         bytes=size,
         first_ms=first,
         last_ms=last,
-        raw_inputs=raw_inputs if isinstance(raw_inputs, list) else [],
+        inputs_json=inputs_json,
         run_id=description.get("run_id", ""),
         code_version=description.get("code_version", ""),
         last_modified=info.last_modified,

@@ -26,7 +26,7 @@ def surveyed(symbol: str, day: date, *, condition: Condition = Condition.AVAILAB
         bytes=rows * 4,
         first_ms=day_start_ms(day),
         last_ms=day_start_ms(day) + 1000,
-        raw_inputs=[],
+        inputs_json="[]",
         run_id="",
         code_version="",
         last_modified=datetime(2026, 1, 1, tzinfo=UTC),
