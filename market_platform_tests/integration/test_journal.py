@@ -105,8 +105,8 @@ def test_nothing_committed_is_kept_in_memory(folder: Path) -> None:
 
 
 def test_room_that_an_outage_took_goes_back_to_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "_VACUUM_PAGES", 100)
-    monkeypatch.setattr(journal_module, "_VACUUM_S", 0)
+    monkeypatch.setattr(journal_space, "VACUUM_PAGES", 100)
+    monkeypatch.setattr(journal_space, "VACUUM_S", 0)
     with Opened(folder) as opened:
         opened.commit(*(trade(each) for each in range(50_000)))
     large = (folder / "journal.db").stat().st_size

@@ -219,10 +219,10 @@ def test_a_market_that_sleeps_is_tried_less_and_less_often() -> None:
             w.server.deaf.add("BTCUSDT@trades")
             for minute in range(600):
                 await w.server.send("candle", ["BTCUSDT", minute % 2], "BTCUSDT@1m")
-                if w.slot._stale.get("BTCUSDT@trades", 0) >= 5:
+                if w.slot._sleepers._found.get("BTCUSDT@trades", 0) >= 5:
                     break
                 await asyncio.sleep(0.02)
-            assert w.slot._stale["BTCUSDT@trades"] >= 5
+            assert w.slot._sleepers._found["BTCUSDT@trades"] >= 5
             await eventually(lambda: w.server.connects == 4)  # the first, and after 1, 2 and 4 times of silence
 
     run(scenario)

@@ -12,59 +12,26 @@ import contextlib
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 from aiolimiter import AsyncLimiter
 
 from market_platform.domain.errors import BadPayloadError
-from market_platform.domain.events import Candle, Control, Event, Quote, Trade
+from market_platform.domain.events import Control, Quote, Trade
 from market_platform.domain.live import ConnectionPlan, Subscription
 from market_platform.exchanges.live import StreamDialect
 from streamer.connections.failures import SilentError
-from streamer.connections.lanes import Lane, Settling, is_quiet, suspects_beside
+from streamer.connections.lanes import Lanes, Settling
+from streamer.connections.receiver import Delivery, Receiver
 from streamer.connections.transports import Transport, open_transport
 from streamer.times import Times
 
 _WAITING = 4_096
 _BATCH = 256
 _LOOK_S = 0.5
-_ROUTES = 100_000
 _ERRORS_S = 10.0
 
 log = structlog.get_logger("streamer")
-
-
-Delivery = tuple[Subscription, Event, bytes, float]
-"""Whose an event is, the event, the message that brought it, and when that came (monotonic seconds)."""
-
-
-class Receiver(Protocol):
-    """What takes what a connection brings. Methods return at once, and may raise IntakeStoppedError."""
-
-    def receive(self, connection: Connection, deliveries: Sequence[Delivery], *, timely: bool = True) -> None:
-        """Events in the order they came; not `timely` when some may be of before the connection."""
-        ...
-
-    def refuse(self, connection: Connection, reason: str, raw: bytes) -> None:
-        """A message that can't be used."""
-        ...
-
-    def live(self, connection: Connection, subscriptions: Sequence[Subscription]) -> None:
-        """Those subscriptions deliver from now on."""
-        ...
-
-    def stale(self, connection: Connection, lanes: Sequence[Lane], suspects: Sequence[Subscription]) -> None:
-        """Those subscriptions bring nothing although they were asked for again; `suspects` may be as dead as they are."""
-        ...
-
-    def told(self, at_ms: int) -> None:
-        """The exchange said what time it is there."""
-        ...
-
-    def leaving(self, connection: Connection) -> None:
-        """The exchange announced that it will cut this connection."""
-        ...
 
 
 @dataclass(slots=True)
@@ -88,8 +55,7 @@ class Connection:
         self._receiver = receiver
         self._times = times
         self._transport: Transport | None = None
-        self._lanes: dict[str, Lane] = {}
-        self._routes: dict[tuple[object, str], Lane | None] = {}
+        self.lanes = Lanes(dialect, plan.name)
         self._waiting: deque[tuple[bytes, float]] = deque()
         self._filled, self._room, self._drained = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._room.set()
@@ -97,15 +63,6 @@ class Connection:
         self._limiter = AsyncLimiter(1, 1 / dialect.limits.messages_per_s)
         self._settling = Settling()
         self._silent_until = 0.0
-
-    @property
-    def subscriptions(self) -> list[Subscription]:
-        """What it is subscribed to."""
-        return [lane.subscription for lane in self._lanes.values()]
-
-    def quiet(self, now: float) -> list[Subscription]:
-        """Subscriptions that have been silent for longer than a live one is."""
-        return [lane.subscription for lane in self._lanes.values() if is_quiet(lane, now, 1.0)]
 
     def mute_s(self) -> float:
         """For how long it has said nothing at all."""
@@ -118,21 +75,22 @@ class Connection:
         self.opened_at = self.traffic.last_message_at = self._times.monotonic()
         self._ask(self.plan.subscriptions)
 
-    def replace(self, subscriptions: Iterable[Subscription]) -> None:
-        """The same subscriptions, of pairs about which something else is known now."""
-        for each in subscriptions:
-            if each.name in self._lanes:
-                self._lanes[each.name].subscription = each
-
-    def change(self, added: Sequence[Subscription], removed: Sequence[Subscription]) -> None:
-        """Ask for more and end some, while it is open."""
+    def follow(self, before: ConnectionPlan, after: ConnectionPlan) -> None:
+        """Ask for more and end some, while it is open, where that can be done; the others are of pairs as they are now."""
+        if before is after:
+            return
+        old = {each.name: each for each in before.subscriptions}
+        new = {each.name: each for each in after.subscriptions}
+        self.lanes.replace([each for name, each in new.items() if name in old])
+        added = [each for name, each in new.items() if name not in old]
+        removed = [each for name, each in old.items() if name not in new]
+        if not self.dialect.resubscribes:
+            return
         if removed:
-            for each in removed:
-                self._lanes.pop(each.name, None)
+            self.lanes.change([], removed, self._times.monotonic())
             self._send(self.dialect.unsubscribe(removed))
         if added:
             self._ask(added)
-        self._routes.clear()
 
     def subscribe_again(self, subscriptions: Sequence[Subscription]) -> None:
         """Ask anew for what has fallen silent."""
@@ -162,8 +120,7 @@ class Connection:
 
     def _ask(self, subscriptions: Iterable[Subscription]) -> None:
         wanted, now = list(subscriptions), self._times.monotonic()
-        for each in wanted:
-            self._lanes[each.name] = Lane(each, now)
+        self.lanes.change(wanted, [], now)
         frames = self.dialect.subscribe(wanted)
         self._settling.ask(wanted, len(frames), now)
         self._send(frames)
@@ -219,7 +176,7 @@ class Connection:
 
     def _take(self, batch: Sequence[tuple[bytes, float]]) -> None:
         """Parse messages and hand their events on."""
-        parse, name, routes = self.dialect.parse, self.plan.name, self._routes
+        parse, name, lane_of = self.dialect.parse, self.plan.name, self.lanes.of
         deliveries: list[Delivery] = []
         timely = True
         for raw, at in batch:
@@ -236,8 +193,7 @@ class Connection:
                 if isinstance(event, Control):
                     self._control(event)
                     continue
-                key = (event.interval if isinstance(event, Candle) else type(event), event.symbol)
-                lane = routes[key] if key in routes else self._find_lane(key, event)
+                lane = lane_of(event, event.symbol)
                 if lane is not None:
                     if not lane.began:
                         lane.began = True
@@ -251,14 +207,6 @@ class Connection:
             self._settle()
         if deliveries:
             self._receiver.receive(self, deliveries, timely=timely)
-
-    def _find_lane(self, key: tuple[object, str], event: Event) -> Lane | None:
-        """Whose it is; None for what is not subscribed to (any more)."""
-        name = self.dialect.subscription_of(event, self.plan.name)
-        if len(self._routes) > _ROUTES:
-            self._routes.clear()
-        lane = self._routes[key] = None if name is None else self._lanes.get(name)
-        return lane
 
     def _control(self, control: Control) -> None:
         if control.time_ms is not None:
@@ -292,20 +240,11 @@ class Connection:
         self._receiver.live(self, subscriptions)
 
     def _look_for_stale(self, now: float) -> None:
-        again: list[Subscription] = []
-        hopeless: list[Lane] = []
-        for lane in self._lanes.values():
-            if not is_quiet(lane, now, 2.0 if lane.subscribed_again else 1.0):
-                continue
-            if not lane.subscribed_again and self.dialect.resubscribes:
-                lane.subscribed_again = True
-                again.append(lane.subscription)
-            else:
-                hopeless.append(lane)
+        again, hopeless = self.lanes.stale(now)
         if again:
             self.subscribe_again(again)
         if hopeless:
-            suspects = suspects_beside(hopeless, self._lanes.values(), now)
+            suspects = self.lanes.suspects_beside(hopeless, now)
             for lane in hopeless:
                 lane.seen, lane.subscribed_again = now, False
             self._receiver.stale(self, hopeless, suspects)

@@ -1,7 +1,7 @@
 """Subscriptions of a connection: whether they deliver, when they last did, whether they are silent for too long.
 
-Belongs here: what is known of them. Does not: asking for them (connection.py), gaps (routing/outages.py). Pure; times are monotonic
-seconds.
+Belongs here: what is known of them, and whose an event is. Does not: asking for them (connection.py), gaps
+(routing/outages.py). Pure; times are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
+from market_platform.domain.events import Candle, Event
 from market_platform.domain.live import Channel, Subscription
+from market_platform.exchanges.live import StreamDialect
 
 SETTLE_S = 5.0
 """How long after asking a connection that speaks counts as delivering, answers or not."""
 _TOGETHER = 0.25
 """What fell silent within this share of a silence since its beginning fell silent with it."""
+_ROUTES = 100_000
 
 
 @dataclass(slots=True)
@@ -55,6 +58,86 @@ class Settling:
         if now is not None and now - self.since >= SETTLE_S:
             return True
         return events and self.answers >= self.requests
+
+
+class Lanes:
+    """Those of one connection, by name."""
+
+    def __init__(self, dialect: StreamDialect, connection: str) -> None:
+        self._dialect = dialect
+        self._connection = connection
+        self._lanes: dict[str, Lane] = {}
+        self._routes: dict[tuple[object, str], Lane | None] = {}
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        """All of them."""
+        return [lane.subscription for lane in self._lanes.values()]
+
+    def change(self, added: Iterable[Subscription], removed: Iterable[Subscription], now: float) -> None:
+        """Some are asked for, some are not any more."""
+        for each in removed:
+            self._lanes.pop(each.name, None)
+        for each in added:
+            self._lanes[each.name] = Lane(each, now)
+        self._routes.clear()
+
+    def replace(self, subscriptions: Iterable[Subscription]) -> None:
+        """The same subscriptions, of pairs about which something else is known now."""
+        for each in subscriptions:
+            if each.name in self._lanes:
+                self._lanes[each.name].subscription = each
+
+    def of(self, event: Event, symbol: str) -> Lane | None:
+        """Whose it is; None for what is not subscribed to (any more)."""
+        key = (event.interval if isinstance(event, Candle) else type(event), symbol)
+        if key in self._routes:
+            return self._routes[key]
+        name = self._dialect.subscription_of(event, self._connection)
+        if len(self._routes) > _ROUTES:
+            self._routes.clear()
+        lane = self._routes[key] = None if name is None else self._lanes.get(name)
+        return lane
+
+    def quiet(self, now: float) -> list[Subscription]:
+        """Those that have been silent for longer than a live one is."""
+        return [lane.subscription for lane in self._lanes.values() if is_quiet(lane, now, 1.0)]
+
+    def stale(self, now: float) -> tuple[list[Subscription], list[Lane]]:
+        """Those to ask for again, each once in its silence, and those for which that was no use."""
+        again: list[Subscription] = []
+        hopeless: list[Lane] = []
+        for lane in self._lanes.values():
+            if not is_quiet(lane, now, 2.0 if lane.subscribed_again else 1.0):
+                continue
+            if not lane.subscribed_again and self._dialect.resubscribes:
+                lane.subscribed_again = True
+                again.append(lane.subscription)
+            else:
+                hopeless.append(lane)
+        return again, hopeless
+
+    def suspects_beside(self, hopeless: Sequence[Lane], now: float) -> list[Subscription]:
+        """Those that may be as dead as the hopeless ones."""
+        return suspects_beside(hopeless, self._lanes.values(), now)
+
+
+class Sleepers:
+    """What stays silent on the next connections as well is a market that sleeps: it is tried less and less often."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, int] = {}
+
+    def worth_trying(self, lanes: Iterable[Lane]) -> list[Subscription]:
+        """Of those that were found stale (again): the ones for which another connection is worth while."""
+        tried: list[Subscription] = []
+        for lane in lanes:
+            name = lane.subscription.name
+            count = self._found[name] = 1 if lane.brought else self._found.get(name, 0) + 1
+            lane.brought = False
+            if count & (count - 1) == 0:
+                tried.append(lane.subscription)
+        return tried
 
 
 def is_quiet(lane: Lane, now: float, times: float) -> bool:

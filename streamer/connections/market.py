@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from market_platform.domain.live import Subscription
-from streamer.connections.connection import Delivery
+from streamer.connections.receiver import Delivery
 
 SlotState = Literal["connecting", "open", "backing_off", "stopped"]
 LossReason = Literal["start", "disconnect", "stale", "intake_stopped"]

@@ -14,11 +14,12 @@ import structlog
 from market_platform.domain.live import ConnectionPlan, Subscription
 from market_platform.exchanges.live import StreamDialect
 from streamer.connections.backoff import Backoff
-from streamer.connections.connection import Connection, Delivery
+from streamer.connections.connection import Connection
 from streamer.connections.failures import StreamEndedError, Verdict, judge
 from streamer.connections.gate import Gate
-from streamer.connections.lanes import Lane
+from streamer.connections.lanes import Lane, Sleepers
 from streamer.connections.market import LossReason, Market, Report
+from streamer.connections.receiver import Delivery
 from streamer.sink import IntakeStoppedError
 from streamer.times import Times
 
@@ -57,7 +58,7 @@ class Slot:
         self._hand_over = asyncio.Event()
         self._replacing = False
         self._past_messages = 0
-        self._stale: dict[str, int] = {}
+        self._sleepers = Sleepers()
 
     # --------------------------------------------------------------------------------------------------- what others want
 
@@ -66,20 +67,9 @@ class Slot:
         before, self.plan = self.plan, plan
         other = {each.name for each in before.subscriptions} != {each.name for each in plan.subscriptions}
         for connection in self._open:
-            self._follow(connection, before, plan)
+            connection.follow(before, plan)
         if other and not self._dialect.resubscribes:
             self.hand_over()
-
-    def _follow(self, connection: Connection, before: ConnectionPlan, after: ConnectionPlan) -> None:
-        if before is after:
-            return
-        old = {each.name: each for each in before.subscriptions}
-        new = {each.name: each for each in after.subscriptions}
-        connection.replace([each for name, each in new.items() if name in old])
-        added = [each for name, each in new.items() if name not in old]
-        removed = [each for name, each in old.items() if name not in new]
-        if self._dialect.resubscribes and (added or removed):
-            connection.change(added, removed)
 
     def hand_over(self) -> None:
         """Replace the connection, without missing anything."""
@@ -92,7 +82,7 @@ class Slot:
 
     def stale_count(self) -> int:
         """How many subscriptions are silent for longer than a live one is."""
-        return len(self._current.quiet(self._times.monotonic())) if self._current is not None else 0
+        return len(self._current.lanes.quiet(self._times.monotonic())) if self._current is not None else 0
 
     def refresh(self) -> Report:
         """The report, counted up to now."""
@@ -130,16 +120,8 @@ class Slot:
         """Some are silent though asked for again: what they may have missed is a gap, and another connection is tried.
 
         What is silent beside them (`suspects`) may have missed as much.
-
-        What stays silent on the next connections as well is a market that sleeps: it is tried less and less often.
         """
-        tried: list[Subscription] = []
-        for lane in lanes:
-            name = lane.subscription.name
-            count = self._stale[name] = 1 if lane.brought else self._stale.get(name, 0) + 1
-            lane.brought = False
-            if count & (count - 1) == 0:
-                tried.append(lane.subscription)
+        tried = self._sleepers.worth_trying(lanes)
         replaced = any(each.delivering.is_set() for each in self._open if each is not connection)
         if connection is not self._current or not tried or replaced:
             return
@@ -188,7 +170,7 @@ class Slot:
                 raise
             self._failed(error, None)
             return None
-        self._follow(connection, plan, self.plan)  # which may have changed meanwhile
+        connection.follow(plan, self.plan)  # which may have changed meanwhile
         name = f"{self._dialect.exchange} {plan.name}"
         self._open[connection] = asyncio.create_task(self._read(connection), name=name)
         return connection

@@ -9,22 +9,20 @@ transaction, so the disk's slowness makes groups larger, not the line longer. Wh
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from market_platform.domain.clock import Clock, to_ms
-from streamer.journal.file import Backlog, Entry, JournalFile, load_backlog, load_last_ids, load_pairs
+from streamer.journal.file import Backlog, Entry, JournalFile
 from streamer.journal.group import Group, Key, Written
+from streamer.journal.holdings import Holdings
 from streamer.journal.records import NO_PAIR, TICK_KINDS, DeadLetterRecord, JournalPair, Kind, StreamDayRecord
-from streamer.journal.space import DiskSpace, FreeBytes, free_bytes
+from streamer.journal.space import DiskSpace, FreeBytes, Vacuum, free_bytes
 from streamer.sink import DeadLetter, IntakeStoppedError
 
 log = structlog.get_logger(__name__)
@@ -37,8 +35,6 @@ MAX_LETTERS = 1_000
 """Dead letters in memory at most while nothing can be written; more are only logged."""
 RETRY_S = 1.0
 IDLE_S = 1.0
-_VACUUM_S = 1.0
-_VACUUM_PAGES = 2_000
 
 
 class Journal:
@@ -64,15 +60,11 @@ class Journal:
         self._committed = 0
         self._in_hand = 0
         self._letters = 0
-        self._backlog: dict[Key, Backlog] = {}
-        self._ticks_done: dict[Key, int] = {}
-        self._rows_done = 0
-        self._rows = Backlog(0, 0, 0)
-        self._last_ids: dict[int, int] = {}
-        self._known_pairs: dict[int, JournalPair] = {}
+        self._vacuum = Vacuum()
+        self._held = Holdings()
+        """Changed under the lock only."""
         self._connection: sqlite3.Connection | None = None
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-        self._next_vacuum = 0.0
 
     def open(self) -> None:
         """Open the file and start the thread.
@@ -81,9 +73,7 @@ class Journal:
             ConfigError: the file can't be used; see `JournalFile.open`.
         """
         self._connection = self.file.open()
-        self._known_pairs = load_pairs(self._connection)
-        self._last_ids = load_last_ids(self._connection)
-        self._backlog, self._rows = load_backlog(self._connection)
+        self._held.load(self._connection)
         self._space.look()
         self._thread.start()
 
@@ -117,7 +107,7 @@ class Journal:
         """
         if not self.accepting:
             raise IntakeStoppedError(self.alarm or "the disk of the journal can't keep up")
-        known = self._known_pairs.get(pair.id, pair)
+        known = self._held.pairs.get(pair.id, pair)
         if known != pair and self._holds(pair.id):
             raise IntakeStoppedError(
                 f"{pair.exchange}/{pair.symbol} has the number that {known.exchange}/{known.symbol} had in another database; "
@@ -148,29 +138,27 @@ class Journal:
         `oldest_ms` is when the next entry came, `days` tell Postgres of the parts.
         """
         with self._lock:
-            was = self._backlog.pop(key)
-            if was.count > count:
-                self._backlog[key] = replace(was, count=was.count - count, oldest_ms=oldest_ms)
-            self._ticks_done[key] = self._next.ticks_done[key] = through
-        self._put(self._known_pairs[key[0]], Kind.STREAM_DAYS, days)
+            self._held.ticks_left(key, through, count, oldest_ms)
+            self._next.ticks_done[key] = through
+        self._put(self._held.pairs[key[0]], Kind.STREAM_DAYS, days)
         self._on_change()
 
     def rows_delivered(self, through: int, count: int, arrived_ms: int) -> None:
         """Postgres has `count` records, entries up to number `through`, of which the last came at `arrived_ms`."""
         with self._lock:
-            self._rows = replace(self._rows, count=self._rows.count - count, oldest_ms=arrived_ms)
-            self._rows_done = self._next.rows_done = through
+            self._held.rows_left(through, count, arrived_ms)
+            self._next.rows_done = through
         self._work.set()
         self._on_change()
 
     def ticks_done(self, key: Key) -> int:
         """The number of the last entry of a pair and kind that the lake has."""
-        return self._ticks_done.get(key, 0)
+        return self._held.ticks_done.get(key, 0)
 
     @property
     def rows_done(self) -> int:
         """The number of the last entry that Postgres has."""
-        return self._rows_done
+        return self._held.rows_done
 
     def hurry(self) -> int:
         """Commit at once; the number of the group that holds everything added before."""
@@ -186,22 +174,23 @@ class Journal:
 
     def last_trade_id(self, pair: JournalPair) -> int | None:
         """The highest trade id of a pair that was ever on disk here."""
-        return self._last_ids.get(pair.id) if self._known_pairs.get(pair.id) == pair else None
+        return self._held.last_trade_id(pair)
 
     def _holds(self, pair_id: int) -> bool:
         """Whether anything waits that may be that pair's."""
         with self._lock:
-            return bool(self._rows.count) or any(key[0] == pair_id for key in (*self._backlog, *self._next.items))
+            waits = any(key[0] == pair_id for key in (*self._held.ticks, *self._next.items))
+            return waits or bool(self._held.rows.count)
 
     def backlog(self) -> dict[Key, Backlog]:
         """What waits for the lake, by pair and kind."""
         with self._lock:
-            return dict(self._backlog)
+            return dict(self._held.ticks)
 
     @property
     def rows_backlog(self) -> Backlog:
         """What waits for Postgres."""
-        return self._rows
+        return self._held.rows
 
     def _put(self, pair: JournalPair, kind: Kind, items: Sequence[Any]) -> None:
         if not items:
@@ -211,7 +200,7 @@ class Journal:
             held = group.items.get((pair.id, kind))
             if held is None:
                 group.items[pair.id, kind] = list(items)
-                if self._known_pairs.get(pair.id) != pair:
+                if self._held.pairs.get(pair.id) != pair:
                     group.pairs[pair.id] = pair
             else:
                 held.extend(items)
@@ -273,7 +262,7 @@ class Journal:
             self.write_problem = None
         self._note(group, written, arrived)
         self._on_change()
-        self._vacuum_sometimes(connection)
+        self._vacuum.run_sometimes(connection)
         return True
 
     def _refuse(self, kind: Kind, item: Any, error: Exception) -> None:
@@ -282,29 +271,6 @@ class Journal:
 
     def _note(self, group: Group, written: Sequence[Written], arrived: int) -> None:
         with self._lock:
-            for pair_id in group.pairs:
-                if self._known_pairs.get(pair_id, group.pairs[pair_id]) != group.pairs[pair_id]:
-                    self._last_ids.pop(pair_id, None)
-            for key, count, seq, newest in written:
-                if key[1] in TICK_KINDS and count:
-                    was = self._backlog.get(key, Backlog(0, arrived, 0))
-                    self._backlog[key] = Backlog(was.count + count, was.oldest_ms, seq)
-                elif count:
-                    oldest = self._rows.oldest_ms if self._rows.count else arrived
-                    self._rows = Backlog(self._rows.count + count, oldest, max(seq, self._rows.last_seq))
-                if newest is not None:
-                    self._last_ids[key[0]] = max(newest, self._last_ids.get(key[0], newest))
-            self._known_pairs |= group.pairs
+            self._held.took(group.pairs, written, arrived)
             self._letters -= len(group.items.get((NO_PAIR.id, Kind.DEAD_LETTERS), ()))
             self._committed = group.number
-
-    def _vacuum_sometimes(self, connection: sqlite3.Connection) -> None:
-        """Give pages back to the disk after a long outage was delivered."""
-        now = time.monotonic()
-        if now < self._next_vacuum:
-            return
-        self._next_vacuum = now + _VACUUM_S
-        with contextlib.suppress(sqlite3.Error):  # it is only tidying up
-            if connection.execute("PRAGMA freelist_count").fetchone()[0] <= 2 * _VACUUM_PAGES:
-                return
-            connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")  # execute frees only one page

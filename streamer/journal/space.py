@@ -1,8 +1,13 @@
-"""Room on the journal's disk. Belongs here: looking, and saying when there is too little. Does not: what follows from it."""
+"""Room on the journal's disk: looking, saying when there is too little, giving back what is not needed any more.
+
+Belongs here: that. Does not: what follows from too little (journal.py).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +19,9 @@ log = structlog.get_logger(__name__)
 FreeBytes = Callable[[Path], int]
 
 CHECK_S = 1.0
+VACUUM_S = 1.0
+VACUUM_PAGES = 2_000
+"""Pages given back at once; twice as many may be free."""
 
 
 def free_bytes(path: Path) -> int:
@@ -59,3 +67,21 @@ class DiskSpace:
             )
         elif free >= least * 11 // 10:
             self.problem = None
+
+
+class Vacuum:
+    """Gives pages back to the disk after a long outage was delivered, a few at a time."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def run_sometimes(self, connection: sqlite3.Connection) -> None:
+        """Do so, unless that was just done."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + VACUUM_S
+        with contextlib.suppress(sqlite3.Error):  # it is only tidying up
+            if connection.execute("PRAGMA freelist_count").fetchone()[0] <= 2 * VACUUM_PAGES:
+                return
+            connection.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")  # execute frees only one page

@@ -16,8 +16,8 @@ import structlog
 
 from market_platform.domain.events import Candle, Control, Event, Trade
 from market_platform.domain.live import Subscription
-from streamer.connections.connection import Delivery
 from streamer.connections.market import Market
+from streamer.connections.receiver import Delivery
 from streamer.routing.absurd import EARLIEST_MS, FUTURE_MS, IN_THE_FUTURE, absurdity
 from streamer.routing.exchange_clock import ExchangeClock
 from streamer.routing.waiting import Doubts, Revivals

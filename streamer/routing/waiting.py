@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from market_platform.domain.live import Subscription
-from streamer.connections.connection import Delivery
+from streamer.connections.receiver import Delivery
 from streamer.routing.absurd import FUTURE_MS
 
 DOUBT_S = 12.0
