@@ -23,6 +23,8 @@ from streamer.known_candles import last_candle_ends
 PAIRS_FILE = "pairs.json"
 POLL_S = 15.0
 _RETRY_S = 2.0
+_REMEMBER_LOOKS = 4
+"""Every so many looks it is noted anew until when candles are stored, for a start without Postgres."""
 _TOGETHER_S = 0.3
 
 log = structlog.get_logger("streamer")
@@ -61,6 +63,7 @@ class Pairs:
         self._pairs: list[LivePair] = []
         self._refused: set[str] = set()
         self._file = file
+        self._looks = 0
 
     def known_until(self, pair: LivePair) -> int | None:
         """When the newest stored candle of the pair ended as the pair was loaded, in ms; None when there was none."""
@@ -79,12 +82,16 @@ class Pairs:
                         await asyncio.sleep(_TOGETHER_S)  # changes come in groups
 
     async def _look(self, on_pairs: OnPairs) -> bool:
+        self._looks += 1
         try:
             pairs = await asyncio.to_thread(self._load)
             fresh = [pair for pair in pairs if pair.id not in {each.id for each in self._pairs}]
             until: Mapping[int, int] = {}
             if fresh:
                 until = await asyncio.to_thread(last_candle_ends, self._warehouse, fresh)
+            elif self._looks % _REMEMBER_LOOKS == 0:
+                stored = await asyncio.to_thread(last_candle_ends, self._warehouse, pairs)
+                await asyncio.to_thread(self._remember, pairs, stored)
         except WarehouseError as error:
             if self.problem != str(error):
                 log.warning("pairs can't be read", reason=str(error))
@@ -97,7 +104,7 @@ class Pairs:
         if pairs != self._pairs or not self.loaded.is_set():
             self._pairs = pairs
             on_pairs(pairs)
-            await asyncio.to_thread(self._remember, pairs)
+            await asyncio.to_thread(self._remember, pairs, self._until)
         self.loaded.set()
         return True
 
@@ -113,8 +120,8 @@ class Pairs:
         on_pairs(self._pairs)
         self.loaded.set()
 
-    def _remember(self, pairs: Sequence[LivePair]) -> None:
-        content = msgspec.json.encode([_Remembered(pair, self._until.get(pair.id)) for pair in pairs])
+    def _remember(self, pairs: Sequence[LivePair], until: Mapping[int, int]) -> None:
+        content = msgspec.json.encode([_Remembered(pair, until.get(pair.id)) for pair in pairs])
         try:
             beside = self._file.with_suffix(".tmp")
             beside.write_bytes(content)

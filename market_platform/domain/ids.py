@@ -106,6 +106,11 @@ class IdTracker:
                 found.append(IdRange(hole.first, hole.last))
         return found
 
+    def misses(self, first: int, last: int) -> bool:
+        """Whether any id from `first` to `last` lies in a hole."""
+        index = bisect_right(self._holes, last, key=lambda hole: hole.first) - 1
+        return index >= 0 and self._holes[index].last >= first
+
     def _extend(self, first: int, last: int) -> bool:
         """Begin earlier, where nothing is known from before and the stream's very first ids came in disorder."""
         low = self._low

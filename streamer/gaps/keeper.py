@@ -59,6 +59,14 @@ class GapKeeper:
         key, missed = missing
         self._ledger.end(key, max(end_ms, missed.start_ms), last_id=last_id)
 
+    def begin(self, pair: LivePair, missed: Missed) -> str:
+        """That may have been missed while the stream is there; the key is for `end`."""
+        return self._ledger.open(pair, missed)
+
+    def end(self, key: str, end_ms: int, last_id: int) -> None:
+        """What may have been missed was, up to `last_id`; one below the first says that nothing was."""
+        self._ledger.end(key, end_ms, last_id=last_id)
+
     def within(self, pair: LivePair, missed: Missed, end_ms: int) -> None:
         """That was missed until `end_ms` while the stream was there."""
         key = self._ledger.open(pair, missed)

@@ -117,8 +117,8 @@ class Outages:
             self._fresh.add(pair.id)
             return now_ms - _FRESH_MS
         if known_ms is None:
-            return None
-        return min(known_ms, now_ms)
+            return now_ms - MARGIN_MS if kind == "trades" else None  # their ids say from where on
+        return min(known_ms, now_ms) - MARGIN_MS
 
     def _kinds(self, subscriptions: Sequence[Subscription], reason: LossReason) -> dict[GapKind, Channel]:
         """What is missed without those subscriptions, each once."""

@@ -14,6 +14,7 @@ from market_platform.domain.live import LivePair
 from market_platform.domain.ranks import CandleRank
 from streamer.gaps.keeper import GapKeeper
 from streamer.routing.exchange_clock import ExchangeClock
+from streamer.routing.holes import Holes
 from streamer.routing.outages import Outages
 from streamer.routing.pair_state import Outcome, PairState, Traits
 from streamer.routing.tallies import Tallies
@@ -56,6 +57,7 @@ class Outlet:
         self._shows = shows
         self._asked = asked
         self._outages = outages
+        self._holes = Holes(keeper)
         self._tallies = tallies
         self._clock = clock
 
@@ -69,9 +71,10 @@ class Outlet:
         state.out = Outcome()
         rows = self._tallies.rows
         if out.trades:
+            self._outages.trades_came(state, out.trades)
+            self._holes.suspect(state, out.jumps)
             self._sink.trades(pair, out.trades)
             rows["trades"] += len(out.trades)
-            self._outages.trades_came(state, out.trades)
         if out.quotes:
             self._sink.quotes(pair, out.quotes)
             rows["quotes"] += len(out.quotes)
@@ -110,10 +113,5 @@ class Outlet:
             gaps["missing_candle"] += 1
         for interval, start_ms, end_ms in out.unconfirmed:
             self._asked.want(pair, interval, start_ms, end_ms)
-        for hole in out.holes:
-            if state.told_until is not None and hole.last <= state.told_until:
-                continue  # a gap already says so
-            start_ms = min(state.trade_before_hole_ms or now_ms, now_ms)
-            missed = Missed("trades", start_ms, "id_hole", first_id=hole.first, last_id=hole.last)
-            self._keeper.within(pair, missed, now_ms)
-            gaps["id_hole"] += 1
+        if out.holes or state.suspected:
+            gaps["id_hole"] += self._holes.decide(state, out.holes, now_ms)

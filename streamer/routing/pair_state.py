@@ -113,7 +113,7 @@ class PairState:
 
     def forget(self, known_trade_id: int | None) -> None:
         """Begin anew: what was seen last was not kept."""
-        self.out.holes.extend(self.suspected)
+        self.give_up()
         self._reset(known_trade_id)
 
     # -------------------------------------------------------------------------------------------------- coming and going
@@ -219,6 +219,10 @@ class PairState:
     def flush(self) -> None:
         """Give out the minute that is not over; before the end."""
         self._flush_minutes(None)
+
+    def give_up(self) -> None:
+        """Trades that were left out are not waited for any more."""
+        self.out.holes.extend(self.suspected)
 
     def misses(self, ids: IdRange) -> bool:
         """Whether any of those trades has not come."""

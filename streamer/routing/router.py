@@ -15,8 +15,8 @@ from market_platform.domain.intervals import bucket_end, bucket_start
 from market_platform.domain.live import Channel, LivePair, Subscription
 from market_platform.domain.live_frames import LiveTick
 from market_platform.domain.ranks import CandleRank
-from streamer.connections.connection import Delivery
 from streamer.connections.market import LossReason
+from streamer.connections.receiver import Delivery
 from streamer.gaps.keeper import GapKeeper
 from streamer.routing.absurd import IN_THE_FUTURE, absurdity
 from streamer.routing.exchange_clock import ExchangeClock
@@ -71,6 +71,7 @@ class Router:
         gone = set(self._pairs) - set(wanted)
         for pair_id in gone:
             state = self._pairs.pop(pair_id)
+            state.give_up()
             with contextlib.suppress(IntakeStoppedError):  # its last minute is not kept
                 self._flush_pair(state)
             self._outages.forget(state.pair, self.clock.now())

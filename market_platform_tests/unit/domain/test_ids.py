@@ -33,6 +33,19 @@ def test_a_hole_is_told_once_and_only_after_its_grace() -> None:
     assert tracker.holes(9_999, 500) == []
 
 
+def test_a_range_is_missed_as_long_as_one_of_it_is() -> None:
+    tracker = IdTracker(10)
+    tracker.observe(20)
+    assert tracker.misses(11, 19)
+    assert tracker.misses(19, 30)
+    assert not tracker.misses(20, 30)
+    assert not tracker.misses(1, 10)
+    tracker.observe(11, 18)
+    assert tracker.misses(11, 19)
+    tracker.observe(19)
+    assert not tracker.misses(11, 19)
+
+
 def test_reordered_ids_fill_their_hole_before_anyone_hears_of_it() -> None:
     tracker = IdTracker()
     seen = [tracker.observe(each) for each in (100, 103, 101, 102, 101)]

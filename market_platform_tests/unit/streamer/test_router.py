@@ -35,7 +35,9 @@ def test_a_hole_in_trade_ids_is_a_gap_once_its_grace_is_over() -> None:
     world = World(durable=6)
     world.receive(made_trade(7), made_trade(8), made_trade(12, NOON_MS + 50))
     world.later(500)
-    assert world.gaps.of("trades") == []
+    assert [gap.end_ms for gap in world.gaps.of("trades")] == [None], (
+        "they may still come, but a kill does not forget them"
+    )
     world.later(2_500)
     world.later(2_500)
     (gap,) = world.gaps.of("trades", "id_hole")
@@ -52,7 +54,44 @@ def test_a_trade_that_comes_late_enough_leaves_no_gap() -> None:
     world.later(1_000)
     world.receive(made_trade(2))
     world.later(5_000)
-    assert world.gaps.of("trades") == []
+    assert world.gaps.missed("trades") == []
+    assert all(gap.end_ms is not None for gap in world.gaps.gaps)
+
+
+def test_a_hole_is_noted_before_the_trades_after_it_are_kept() -> None:
+    world = World(durable=6)
+    world.receive(made_trade(7))
+    world.sink.stopped = True
+    with pytest.raises(IntakeStoppedError):
+        world.receive(made_trade(12))
+    (gap,) = world.gaps.of("trades", "id_hole")
+    assert (gap.first_id, gap.last_id, gap.end_ms) == (8, 11, None)
+    world.sink.stopped = False
+    world.router.lost("spot-1", world.subscriptions(Channel.TRADES), "intake_stopped")
+    world.later(0)
+    assert gap.end_ms is not None
+    assert world.gaps.missed("trades")[0] == gap
+
+
+def test_a_hole_of_which_a_part_comes_is_missed() -> None:
+    world = World(durable=6)
+    world.receive(made_trade(7), made_trade(12))
+    world.receive(made_trade(9))
+    world.later(1_000)
+    world.later(2_000)
+    world.later(2_000)
+    (gap,) = world.gaps.of("trades")
+    assert (gap.first_id, gap.last_id) == (8, 11)
+    assert gap.end_ms is not None
+
+
+def test_trades_of_a_pair_without_candles_are_missed_from_the_last_that_was_kept() -> None:
+    world = World(durable=41)
+    world.known = None
+    world.start(Channel.TRADES)
+    assert [(gap.first_id, gap.end_ms) for gap in world.gaps.of("trades", "start")] == [(42, None)]
+    world.receive(made_trade(50, NOON_MS + 5))
+    assert [(gap.first_id, gap.last_id) for gap in world.gaps.of("trades")] == [(42, 49)]
 
 
 def test_after_a_start_the_first_trade_says_what_was_missed() -> None:
