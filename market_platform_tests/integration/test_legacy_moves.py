@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from market_platform.pipeline.legacy_day import Allowances
 from market_platform.pipeline.legacy_moves import Mover
 from market_platform.pipeline.legacy_store import MovedDay
 from market_platform.pipeline.platform import Provenance
+from market_platform.warehouse import market_ticks
 from market_platform.warehouse.engine import Warehouse
 from market_platform.warehouse.lake_days import LakeDay, commit_lake_day, load_lake_days
 from market_platform.warehouse.market_ticks import days_with_ticks, pair_ids_with_ticks, ticks_session
@@ -102,6 +104,25 @@ def test_days_come_out_of_the_lake_as_they_were_in_postgres(
         assert manifest.condition is Condition.DEGRADED
         assert_same(found.with_volume_scale(1), ticks)
     assert count_rows(warehouse.url) == len(rows), "nothing is dropped unless asked"
+
+
+def test_a_day_of_many_pieces_becomes_the_same_file_and_is_dropped(
+    lake: Lake, warehouse: Warehouse, pair: PairRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = rows_of(distinct_ticks(DAY, 2000))
+    rows += rows[::50]
+    random.Random(6).shuffle(rows)
+    insert_rows(warehouse.url, pair.id, rows)
+    (whole,) = move(lake, warehouse, pair)
+    _, expected = in_lake(lake, warehouse, pair)
+    with psycopg.connect(warehouse.url) as conn:
+        conn.execute("TRUNCATE tick_moves, lake_days")
+    monkeypatch.setattr(market_ticks, "PIECE_BYTES", 1000)
+    (cut,) = move(lake, warehouse, pair, drop=True)
+    assert cut.move == replace(whole.move, state="dropped")
+    assert cut.examples == whole.examples
+    assert_same(in_lake(lake, warehouse, pair)[1], expected)
+    assert count_rows(warehouse.url) == 0
 
 
 def test_duplicates_are_counted_and_named(lake: Lake, warehouse: Warehouse, pair: PairRow) -> None:
