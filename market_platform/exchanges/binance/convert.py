@@ -18,7 +18,6 @@ from market_platform.exchanges.binance.messages import (
     LAST_MS,
     AggTradeData,
     BookTickerData,
-    KlineBody,
     KlineData,
     MarkPriceData,
     OpenInterestData,
@@ -102,7 +101,7 @@ def candle_event(data: KlineData) -> Candle:
         BadPayloadError: its times are not those of its interval, its prices contradict each other, or its trades do.
     """
     k = data.k
-    prices = kline_amounts(data.s, k)
+    prices = kline_amounts(data.s, (k.o, k.h, k.l, k.c, k.v))
     start, end = kline_times(data.s, k.i, k.t, k.T)
     first: int | None = k.f
     last: int | None = k.L
@@ -154,21 +153,23 @@ def open_interest_event(data: OpenInterestData) -> OpenInterest:
     return OpenInterest(data.symbol, Decimal(data.open_interest), time_ms=milliseconds(data.time))
 
 
-def kline_amounts(symbol: str, k: KlineBody) -> tuple[Decimal, Decimal, Decimal, Decimal, Decimal]:
-    """Open, high, low, close and volume of a candle.
+def kline_amounts(
+    symbol: str, texts: tuple[str, str, str, str, str]
+) -> tuple[Decimal, Decimal, Decimal, Decimal, Decimal]:
+    """Open, high, low, close and volume of a candle, from their texts.
 
     Raises:
         BadPayloadError: one is no amount, or the prices contradict each other.
     """
-    for name, text in (("o", k.o), ("h", k.h), ("l", k.l), ("c", k.c), ("v", k.v)):
+    for name, text in zip("ohlcv", texts, strict=True):
         if _PLAIN(text) is None:
             _refuse("kline", symbol, f"{name} {text[:60]!r} is not a plain decimal number of at least 0")
-    opening, high, low, close = Decimal(k.o), Decimal(k.h), Decimal(k.l), Decimal(k.c)
+    opening, high, low, close, volume = map(Decimal, texts)
     if not low:
         _refuse("kline", symbol, "l (low) is 0")
     if not (low <= opening <= high and low <= close <= high):
         _refuse("kline", symbol, f"o {opening}, h {high}, l {low}, c {close} contradict each other")
-    return opening, high, low, close, Decimal(k.v)
+    return opening, high, low, close, volume
 
 
 def kline_times(symbol: str, interval_name: str, opening: int, closing: int) -> tuple[int, int]:

@@ -16,9 +16,9 @@ import msgspec
 from market_platform.domain.errors import BadPayloadError
 from market_platform.domain.events import Candle, Funding, OpenInterest
 from market_platform.domain.intervals import MINUTE_MS, Interval, bucket_end, bucket_start
-from market_platform.exchanges.binance.convert import kline_amounts, milliseconds
-from market_platform.exchanges.binance.messages import KlineBody, Symbol, Time
-from market_platform.exchanges.binance.pages import KlineRow
+from market_platform.exchanges.binance.convert import milliseconds
+from market_platform.exchanges.binance.messages import Symbol, Time
+from market_platform.exchanges.binance.pages import KlineRow, amounts_of, decoded
 from market_platform.exchanges.wire_checks import NumberText, SignedText
 
 Shape = TypeVar("Shape")
@@ -93,21 +93,7 @@ def candle_page(symbol: str, interval: Interval, window: Window, body: bytes) ->
             _refuse(f"the candle that opens at {row.opens} says that it ends at {row.ends}")
         if ends != end - 1:
             odd.append(start)
-        body_of = KlineBody(
-            t=row.opens,
-            T=row.ends,
-            i=interval.name,
-            f=-1,
-            L=-1,
-            o=row.open,
-            c=row.close,
-            h=row.high,
-            l=row.low,
-            v=row.volume,
-            n=row.trades,
-            x=True,
-        )
-        amounts = kline_amounts(symbol, body_of)
+        amounts = amounts_of(symbol, row)
         for amount in amounts:
             exponent = amount.as_tuple().exponent
             if amount >= _MOST or (isinstance(exponent, int) and exponent < -_DIGITS):
@@ -167,10 +153,7 @@ def first_open_of(body: bytes) -> int | None:
 
 
 def _rows(decoder: msgspec.json.Decoder[list[Shape]], body: bytes, window: Window) -> list[Shape]:
-    try:
-        rows = decoder.decode(body)
-    except (ValueError, RecursionError) as error:
-        raise BadPayloadError(str(error)) from None
+    rows = decoded(decoder, body)
     if len(rows) > window.limit:
         _refuse(f"{len(rows)} rows where {window.limit} were asked for")
     return rows

@@ -9,16 +9,16 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.errors import BadRequestError
 from market_platform.domain.history import HistoryPair, RawInput
 from market_platform.exchanges.binance.config import MARKETS, BinanceConfig, Market
 from market_platform.exchanges.binance.history_pages import first_open_of
+from market_platform.exchanges.binance.markets import BothMarkets
 from market_platform.exchanges.binance.pages import server_time_of
-from market_platform.exchanges.binance.transport import BinanceTransport, Question
+from market_platform.exchanges.binance.transport import Question
 
 Value = TypeVar("Value")
 
@@ -45,25 +45,12 @@ def wire_symbol(pair: HistoryPair) -> str:
     return f"{pair.coin}{pair.quote}".upper()
 
 
-class HistoryRest:
+class HistoryRest(BothMarkets):
     """Pages of both markets, within their limits; use as an async context manager."""
 
     def __init__(self, config: BinanceConfig, clock: Clock = utc_now) -> None:
-        self._config = replace(config, longest_wait_s=max(config.longest_wait_s, _PATIENCE_S))
-        self._clock = clock
-        self._transports: dict[Market, BinanceTransport] = {}
+        super().__init__(replace(config, longest_wait_s=max(config.longest_wait_s, _PATIENCE_S)), clock)
         self._listed: dict[tuple[Market, str], int | None] = {}
-
-    async def __aenter__(self) -> Self:
-        self._transports = {market: BinanceTransport(market, self._config, self._clock) for market in MARKETS.values()}
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for transport in self._transports.values():
-            await transport.aclose()
-        self._transports = {}
 
     async def page(self, market: Market, question: Question, read: Callable[[bytes], Value]) -> tuple[Value, RawInput]:
         """What `read` makes of the answer, and the answer as an input of which no rows are used yet.
@@ -98,8 +85,3 @@ class HistoryRest:
             question = Question(f"{pair.name}: first candle", "/klines", 2 if key[0] == "spot" else 1, params)
             self._listed[key], _ = await self.page(key[0], question, first_open_of)
         return self._listed[key]
-
-    def _transport(self, market: Market) -> BinanceTransport:
-        if not self._transports:
-            raise RuntimeError("a history of Binance is used as `async with`")
-        return self._transports[market]

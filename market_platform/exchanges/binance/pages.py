@@ -23,7 +23,6 @@ from market_platform.exchanges.binance.convert import (
 from market_platform.exchanges.binance.messages import (
     AggTradeData,
     Id,
-    KlineBody,
     OpenInterestData,
     Symbol,
     Time,
@@ -83,7 +82,16 @@ def candles_of(symbol: str, interval: Interval, body: bytes) -> list[Candle]:
     Raises:
         BadPayloadError: it is no such page, or a candle makes no sense.
     """
-    return [_candle(symbol, interval, row) for row in _decoded(_klines, body)]
+    return [_candle(symbol, interval, row) for row in decoded(_klines, body)]
+
+
+def amounts_of(symbol: str, row: KlineRow) -> tuple[Decimal, Decimal, Decimal, Decimal, Decimal]:
+    """Open, high, low, close and volume of a candle.
+
+    Raises:
+        BadPayloadError: they make no sense.
+    """
+    return kline_amounts(symbol, (row.open, row.high, row.low, row.close, row.volume))
 
 
 def agg_trades_of(symbol: str, body: bytes) -> list[Trade]:
@@ -94,7 +102,7 @@ def agg_trades_of(symbol: str, body: bytes) -> list[Trade]:
     """
     return [
         agg_trade_event(AggTradeData(symbol, row.a, row.p, row.q, row.f, row.l, row.T, row.m))
-        for row in _decoded(_agg_trades, body)
+        for row in decoded(_agg_trades, body)
     ]
 
 
@@ -104,7 +112,7 @@ def open_interest_of(body: bytes) -> OpenInterest:
     Raises:
         BadPayloadError: it is none.
     """
-    return open_interest_event(_decoded(_open_interest, body))
+    return open_interest_event(decoded(_open_interest, body))
 
 
 def server_time_of(body: bytes) -> int:
@@ -113,7 +121,7 @@ def server_time_of(body: bytes) -> int:
     Raises:
         BadPayloadError: it is no time.
     """
-    return milliseconds(_decoded(_time, body).server_time)
+    return milliseconds(decoded(_time, body).server_time)
 
 
 def symbols_of(body: bytes) -> frozenset[str]:
@@ -122,29 +130,20 @@ def symbols_of(body: bytes) -> frozenset[str]:
     Raises:
         BadPayloadError: it lists none.
     """
-    return frozenset(each.symbol for each in _decoded(_info, body).symbols)
+    return frozenset(each.symbol for each in decoded(_info, body).symbols)
 
 
 def _candle(symbol: str, interval: Interval, row: KlineRow) -> Candle:
     start, end = kline_times(symbol, interval.name, row.opens, row.ends)
-    body = KlineBody(
-        t=row.opens,
-        T=row.ends,
-        i=interval.name,
-        f=-1,
-        L=-1,
-        o=row.open,
-        c=row.close,
-        h=row.high,
-        l=row.low,
-        v=row.volume,
-        n=row.trades,
-        x=True,
-    )
-    return Candle(symbol, interval.name, start, end, *kline_amounts(symbol, body), row.trades, closed=True)
+    return Candle(symbol, interval.name, start, end, *amounts_of(symbol, row), row.trades, closed=True)
 
 
-def _decoded(decoder: msgspec.json.Decoder[Shape], body: bytes) -> Shape:
+def decoded(decoder: msgspec.json.Decoder[Shape], body: bytes) -> Shape:
+    """The body in that shape.
+
+    Raises:
+        BadPayloadError: it is of another.
+    """
     try:
         return decoder.decode(body)
     except (ValueError, RecursionError) as error:

@@ -16,15 +16,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from types import TracebackType
-from typing import NoReturn, Self, TypeVar
+from typing import NoReturn, TypeVar
 
-from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.errors import BadPayloadError, ExchangeUnavailableError, HistoryGoneError
 from market_platform.domain.events import Candle, Funding, OpenInterest, Trade
 from market_platform.domain.intervals import DAY_MS, Interval
 from market_platform.domain.live import LivePair
-from market_platform.exchanges.binance.config import MARKETS, BinanceConfig, Market
+from market_platform.exchanges.binance.config import MARKETS, Market
+from market_platform.exchanges.binance.markets import BothMarkets
 from market_platform.exchanges.binance.pages import (
     agg_trades_of,
     candles_of,
@@ -32,7 +31,7 @@ from market_platform.exchanges.binance.pages import (
     server_time_of,
     symbols_of,
 )
-from market_platform.exchanges.binance.transport import BinanceTransport, Question
+from market_platform.exchanges.binance.transport import Question
 
 Value = TypeVar("Value")
 
@@ -42,24 +41,8 @@ TRADES_WEIGHT: dict[Market, int] = {"spot": 4, "usdm": 20}
 _INFO_WEIGHT: dict[Market, int] = {"spot": 20, "usdm": 1}
 
 
-class BinanceRest:
+class BinanceRest(BothMarkets):
     """See `LiveRest`; use as an async context manager."""
-
-    def __init__(self, config: BinanceConfig, clock: Clock = utc_now) -> None:
-        self._config = config
-        self._clock = clock
-        self._transports: dict[Market, BinanceTransport] = {}
-
-    async def __aenter__(self) -> Self:
-        self._transports = {market: BinanceTransport(market, self._config, self._clock) for market in MARKETS.values()}
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for transport in self._transports.values():
-            await transport.aclose()
-        self._transports = {}
 
     async def candles(self, pair: LivePair, interval: Interval, start_ms: int, end_ms: int) -> list[Candle]:
         """See `LiveRest.candles`; Binance serves them since the market began."""
@@ -148,9 +131,7 @@ class BinanceRest:
         return await self._ask(market, question, partial(agg_trades_of, pair.wire), deadline)
 
     async def _ask(self, market: Market, question: Question, read: Callable[[bytes], Value], deadline: float) -> Value:
-        if not self._transports:
-            raise RuntimeError("BinanceRest is used as `async with`")
-        return await self._transports[market].ask(question, read, deadline)
+        return await self._transport(market).ask(question, read, deadline)
 
     def _deadline(self) -> float:
         """When a call that begins now must be over, in the running loop's time."""

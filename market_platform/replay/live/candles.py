@@ -149,8 +149,14 @@ def _busy_bars(rows: Trades, starts: Ints, lasts: Ints) -> list[list[int]]:
     """Open, high, low, close, lots, quote, taker's lots and quote of each group of trades."""
     if not len(starts):
         return []
+    made: list[list[int]] = np.column_stack(sums_of(rows, starts, lasts)).tolist()
+    return made
+
+
+def sums_of(rows: Trades, starts: Ints, lasts: Ints) -> tuple[Ints, ...]:
+    """Open, high, low, close, lots, quote, taker's lots and quote as columns, a row of each group; every trade is in one."""
     quote = rows.price * rows.lots
-    columns = (
+    return (
         rows.price[starts],
         np.maximum.reduceat(rows.price, starts),
         np.minimum.reduceat(rows.price, starts),
@@ -160,5 +166,3 @@ def _busy_bars(rows: Trades, starts: Ints, lasts: Ints) -> list[list[int]]:
         np.add.reduceat(rows.lots * rows.taker_buys, starts),
         np.add.reduceat(quote * rows.taker_buys, starts),
     )
-    made: list[list[int]] = np.column_stack(columns).tolist()
-    return made

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from market_platform.replay.live.candles import CandleBook
+from market_platform.replay.live.candles import Bar, CandleBook
 from market_platform.replay.live.tape import Minute
 
 
@@ -19,6 +19,12 @@ class Slice:
     rows: Minute
     low: int
     high: int
+
+    def add_to(self, bar: Bar) -> None:
+        """Its trades, which are of that candle."""
+        rows = self.rows
+        for at in range(self.low, self.high):
+            bar.add(rows.prices[at], rows.lots[at], rows.taker_buys[at])
 
 
 class Feed(Protocol):

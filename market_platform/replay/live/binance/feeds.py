@@ -157,9 +157,7 @@ class KlineFeed(_Feed):
         bar = self._bar
         assert bar is not None, "started before it is asked"
         for each in slices:
-            rows = each.rows
-            for at in range(each.low, each.high):
-                bar.add(rows.prices[at], rows.lots[at], rows.taker_buys[at])
+            each.add_to(bar)
             if each.end_ms >= bar.end_ms:
                 made.append(self._text(bar, max(now_ms, bar.end_ms), closed=True))
                 bar = self._next(bar)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from market_platform.replay.live.candles import sums_of
 from market_platform.replay.live.noise import Ints
 from market_platform.replay.live.tape import MINUTE_MS, Tape
 
@@ -53,19 +54,7 @@ def minutes_of_day(tape: Tape, start_ms: int) -> Bars:
         edges = ids[begin : begin + _MINUTES_AT_ONCE + 1] - ids[begin]
         busy = np.flatnonzero(np.diff(edges))
         starts, lasts = edges[busy], edges[busy + 1] - 1
-        quote = rows.price * rows.lots
-        for at, column in enumerate(
-            (
-                rows.price[starts],
-                np.maximum.reduceat(rows.price, starts),
-                np.minimum.reduceat(rows.price, starts),
-                rows.price[lasts],
-                np.add.reduceat(rows.lots, starts),
-                np.add.reduceat(quote, starts),
-                np.add.reduceat(rows.lots * rows.taker_buys, starts),
-                np.add.reduceat(quote * rows.taker_buys, starts),
-            )
-        ):
+        for at, column in enumerate(sums_of(rows, starts, lasts)):
             columns[at, begin + busy] = column
     still = np.diff(ids) == 0
     if still.any():

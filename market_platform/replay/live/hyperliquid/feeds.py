@@ -78,9 +78,7 @@ class CandleFeed:
         bar = self._bar
         assert bar is not None, "started before it is asked"
         for each in slices:
-            rows = each.rows
-            for at in range(each.low, each.high):
-                bar.add(rows.prices[at], rows.lots[at], rows.taker_buys[at])
+            each.add_to(bar)
             if each.end_ms >= bar.end_ms:
                 if bar.count != self._pushed_count:
                     made.append(self._text(bar))
