@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from market_platform.domain.clock import Clock
+from market_platform.embedded.patient_output import patient_output
 from market_platform.embedded.record import ServiceState
 
 
@@ -171,8 +172,9 @@ def _link(url: str | None) -> Text:
 
 
 def open_screen(stream: TextIO, clock: Clock, *, plain: bool) -> Screen:
-    """A table on a terminal, plain lines elsewhere or when asked for."""
-    console = Console(file=stream)
+    """A table on a terminal, plain lines elsewhere or when asked for; neither waits long for somebody to read it."""
+    output = patient_output(stream)
+    console = Console(file=output)
     if plain or not console.is_terminal or console.is_dumb_terminal:
-        return PlainScreen(stream, clock)
+        return PlainScreen(output, clock)
     return TableScreen(console, clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -51,6 +52,23 @@ def test_a_closed_terminal_does_not_keep_it_from_stopping(make_stack: MakeStack)
     process.send_signal(signal.SIGHUP)
     assert process.wait(10) == 0
     assert stack.living() == []
+
+
+def test_a_paused_terminal_does_not_keep_it_from_stopping(make_stack: MakeStack) -> None:
+    stack = make_stack({"web": {}})
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    process = stack.start(output=writer)
+    os.close(writer)
+    assert wait_until(lambda: any(each.ready for each in stack_status(stack.settings)), 60)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    assert stack.living() == []
+    os.close(reader)
 
 
 def test_a_service_that_never_says_whether_it_is_ready_does_not_keep_it_from_stopping(make_stack: MakeStack) -> None:

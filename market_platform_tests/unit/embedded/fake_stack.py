@@ -25,7 +25,7 @@ from market_platform.embedded.child import RestartPolicy
 from market_platform.embedded.probes import http_ok
 from market_platform.embedded.processes import identity, wait_until
 from market_platform.embedded.record import read_record
-from market_platform.embedded.screen import PlainScreen
+from market_platform.embedded.screen import open_screen
 from market_platform.embedded.services import Port, Probe, Service
 from market_platform.embedded.stack import embedded_postgres
 from market_platform.embedded.supervisor import Supervisor
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     supervisor = Supervisor(
         settings,
         services,
-        PlainScreen(sys.stdout, utc_now),
+        open_screen(sys.stdout, utc_now, plain=True),
         postgres=embedded_postgres(settings) if plan["postgres"] else None,
         prepare=plan["prepare"],
         policy=RestartPolicy(first_delay_s=0.05, longest_delay_s=0.2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from datetime import UTC, datetime
 
 import pytest
@@ -63,3 +64,32 @@ def test_other_errors_of_a_screen_are_not_hidden() -> None:
 
     with pytest.raises(ValueError, match="shown"):
         LostScreen(Broken(io.StringIO(), lambda: NOW)).event("shown")
+
+
+def test_a_reader_that_pauses_misses_something_and_stops_nobody() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as read, os.fdopen(writer, "w", encoding="utf-8") as stream:
+        screen = open_screen(stream, lambda: NOW, plain=True)
+        for number in range(5000):  # more than a pipe holds
+            screen.event(f"event {number} of a market that nobody looks at")
+        os.set_blocking(read.fileno(), False)
+        assert b"event 0 of" in read.read()
+        screen.event("they look again")
+        assert b"they look again" in read.read()
+
+
+def test_what_a_terminal_can_not_show_is_a_question_mark() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as read, os.fdopen(writer, "w", encoding="ascii") as stream:
+        open_screen(stream, lambda: NOW, plain=True).event("migrations and pairs …")
+        assert os.read(read.fileno(), 100) == b"12:30:15 migrations and pairs ?\n"
+
+
+def test_a_reader_that_has_gone_is_noticed() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", encoding="utf-8") as stream:
+        screen = open_screen(stream, lambda: NOW, plain=True)
+        with pytest.raises(BrokenPipeError):
+            screen.event("to nobody")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writer)  # what is still buffered
