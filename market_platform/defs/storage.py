@@ -5,8 +5,7 @@ run over a month of days and nine layers is some six hundred events: measured he
 connection needs 9. Each process keeps one, opens more while it needs them, and checks a connection that was idle before
 using it, so that a restart of Postgres costs nothing.
 
-Events that say what a run is going to materialise are stored together, as dagster-postgres does with those that say what it
-has materialised: one by one they were most of what launching a run of a month costs.
+What the event log stores, it stores together (event_log.py).
 
 It reaches for private names because dagster-postgres offers none of this. Tests store events through the repository's
 dagster.yaml and compare the rows with what the parent class stores.
@@ -15,12 +14,9 @@ dagster.yaml and compare the rows with what the parent class stores.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dagster import DagsterEventType
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from dagster_postgres.storage import DagsterPostgresStorage
@@ -32,8 +28,9 @@ from dagster_postgres.utils import (
 )
 from sqlalchemy import event, exc
 
+from market_platform.defs.event_log import BatchedEventLog
+
 if TYPE_CHECKING:
-    from dagster import EventLogEntry
     from dagster._serdes import ConfigurableClassData
     from dagster_postgres.auth import PgTokenProvider
     from sqlalchemy import Engine
@@ -70,29 +67,8 @@ class _ScheduleStorage(_KeepsPool, PostgresScheduleStorage):
     pass
 
 
-class _EventLogStorage(_KeepsPool, PostgresEventLogStorage):
-    """Stores plans together; gives the kept connections back with the instance."""
-
-    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events of one batch; those that plan a materialisation in one statement."""
-        plans = [each for each in events if each.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED]
-        others = [each for each in events if each.dagster_event_type != DagsterEventType.ASSET_MATERIALIZATION_PLANNED]
-        if plans:
-            self._store_plans(plans)
-        if others:
-            super().store_event_batch(others)
-
-    def _store_plans(self, plans: Sequence[EventLogEntry]) -> None:
-        statement = self.prepare_insert_event_batch(plans).returning(SqlEventLogStorageTable.c.id)
-        with self._connect() as connection:
-            ids = [int(row[0]) for row in connection.execute(statement)]
-        newest = {
-            each.get_dagster_event().asset_key: (each, event_id) for each, event_id in zip(plans, ids, strict=True)
-        }
-        with self.index_transaction() as connection:
-            self._store_asset_event_tags(connection, plans, ids)
-            for event, event_id in newest.values():
-                self._store_asset_event(connection, event, event_id)
+class _EventLogStorage(_KeepsPool, BatchedEventLog):
+    """Gives the kept connections back with the instance."""
 
     def dispose(self) -> None:
         super().dispose()
@@ -128,7 +104,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         self._inst_data = inst_data
         self._run_storage = _RunStorage(postgres_url, should_autocreate_tables, token_provider=token_provider)
         self._event_log_storage = _EventLogStorage(
-            postgres_url, should_autocreate_tables, token_provider=token_provider
+            postgres_url, should_autocreate_tables=should_autocreate_tables, token_provider=token_provider
         )
         self._schedule_storage = _ScheduleStorage(postgres_url, should_autocreate_tables, token_provider=token_provider)
         self._instance_weakref = None

@@ -13,8 +13,10 @@ import psycopg
 import pytest
 import yaml
 from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster_postgres.event_log import PostgresEventLogStorage
 
 from market_platform.defs import storage
+from market_platform.defs.event_log import BatchedEventLog
 from market_platform.defs.housekeeping import delete_compute_logs, prune_job
 from market_platform.defs.instance import STEPS_AT_ONCE, configure_instance, exchange_pools
 from market_platform.defs.orphans import code_server_start, command_tags, fail_killed_commands, fail_orphaned_runs
@@ -284,44 +286,64 @@ def test_old_compute_logs_go_and_new_ones_stay(instance: dg.DagsterInstance, tmp
 # ---------------------------------------------------------------------------------------------------------------- storage
 
 
-def planned_events(instance: dg.DagsterInstance, database_url: str) -> list[list[tuple[object, ...]]]:
-    """What a run over two days of two assets plans, as the tables have it (without times and ids)."""
+def stored_events(instance: dg.DagsterInstance, database_url: str) -> list[list[tuple[object, ...]]]:
+    """What a run over two days of two assets plans and does, as the tables have it (without times and ids)."""
 
     @dg.multi_asset(
-        specs=[dg.AssetSpec("one", skippable=True), dg.AssetSpec("two", skippable=True)],
+        specs=[dg.AssetSpec("one", skippable=True), dg.AssetSpec("two", skippable=True, deps=["one"])],
         check_specs=[dg.AssetCheckSpec("fine", asset="one")],
         partitions_def=dg.DailyPartitionsDefinition("2024-03-01"),
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.multi_run(31),
     )
     def both() -> Iterator[dg.MaterializeResult[None]]:
-        yield from ()
+        fine = dg.AssetCheckResult(passed=True, check_name="fine")
+        yield dg.MaterializeResult("one", metadata={"rows": 1}, check_results=[fine])
+        yield dg.MaterializeResult("two", metadata={"rows": 2}, data_version=dg.DataVersion("v2"))
 
     job = dg.Definitions(assets=[both]).resolve_implicit_global_asset_job_def()
     tags = {"dagster/asset_partition_range_start": "2024-03-04", "dagster/asset_partition_range_end": "2024-03-05"}
-    instance.create_run_for_job(job, tags=tags, run_id="00000000-0000-0000-0000-000000000001")
+    run_id = "00000000-0000-0000-0000-000000000001"
+    assert job.execute_in_process(instance=instance, tags=tags, run_id=run_id).success
+    message = "event::json->>'user_message'"
+    metadata = "event::json->'dagster_event'->'event_specific_data'->'materialization'->'metadata_entries'->0->'entry_data'->>'value'"
     return [
         query(
             database_url,
-            "SELECT run_id, dagster_event_type, step_key, asset_key, partition FROM dagster.event_logs"
-            " ORDER BY dagster_event_type, asset_key, partition",
+            f"SELECT run_id, dagster_event_type, step_key, asset_key, partition, {message}, {metadata}"
+            " FROM dagster.event_logs WHERE asset_key IS NOT NULL OR dagster_event_type LIKE 'ASSET_%'"
+            " ORDER BY dagster_event_type, asset_key, partition, 6",
         ),
-        query(database_url, "SELECT asset_key, last_run_id FROM dagster.asset_keys ORDER BY 1"),
         query(
             database_url,
-            "SELECT asset_key, check_name, execution_status FROM dagster.asset_check_executions ORDER BY 1, 2",
+            "SELECT asset_key, last_run_id, last_materialization::json->'event_log_entry'->>'user_message'"
+            " FROM dagster.asset_keys ORDER BY 1",
+        ),
+        query(
+            database_url,
+            "SELECT asset_key, check_name, partition, run_id, execution_status, evaluation_event::json->>'user_message',"
+            " evaluation_event_timestamp IS NULL, evaluation_event_storage_id IN (SELECT id FROM dagster.event_logs)"
+            " FROM dagster.asset_check_executions ORDER BY 1, 2, 3",
+        ),
+        query(
+            database_url,
+            "SELECT t.asset_key, l.partition, key, value FROM dagster.asset_event_tags t JOIN dagster.event_logs l ON l.id = event_id"
+            " WHERE key NOT LIKE '%pointer%' ORDER BY 1, 2, 3",
         ),
     ]
 
 
-def test_plans_stored_together_are_what_dagster_stores_one_by_one(
-    make_database: Callable[[], str], tmp_path: Path
+def test_events_stored_together_are_what_dagster_stores_one_by_one(
+    make_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
-    for batch in ("100", "0"):
+    for batch in ("500", "0"):
         database_url = make_database()
         settings = load_settings(_env_file=None, market_data_dir=tmp_path / batch)
         with dagster_on_postgres(settings, database_url, DAGSTER_EVENT_BATCH_SIZE=batch) as instance:
-            found.append(planned_events(instance, database_url))
-    assert len(found[0][0]) == 2 * 2 + 1
-    assert found[0] == found[1]
+            found.append(stored_events(instance, database_url))
+        theirs = PostgresEventLogStorage._store_asset_check_evaluation_planned
+        monkeypatch.setattr(BatchedEventLog, "_store_asset_check_evaluation_planned", theirs)
+    together, one_by_one = found
+    assert [len(rows) for rows in together] == [2 * 2 * 2 + 2, 2, 3, 4]
+    assert together == one_by_one

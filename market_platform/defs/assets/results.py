@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import dagster as dg
+from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
 from market_platform.defs.checks import Outcome, check_result
 from market_platform.defs.metadata import Metadata
@@ -39,14 +40,25 @@ def layer_result(
     context: dg.AssetExecutionContext, key: dg.AssetKey, made: Sequence[Made], outcomes: Iterable[Outcome] = ()
 ) -> dg.MaterializeResult[None]:
     """The result of a layer; a run of many partitions has no data version of its own, each of them is in its metadata."""
-    for each in made:
-        context.add_asset_metadata(each.metadata, asset_key=key, partition_key=each.day.isoformat())
+    _tell(context, key, made)
     only = made[0].data_version or "empty" if len(made) == 1 else None
     return dg.MaterializeResult(
         asset_key=key,
         check_results=[check_result(key, outcome) for outcome in outcomes],
         data_version=dg.DataVersion(only) if only else None,
     )
+
+
+def _tell(context: dg.AssetExecutionContext, key: dg.AssetKey, made: Sequence[Made]) -> None:
+    """What `add_asset_metadata` does for a partition, for all of them at once.
+
+    It copies all that was told before with every partition: a sixth of what a year of four layers takes of Dagster's own time.
+    """
+    step = context.get_step_execution_context()
+    told = dict(step._metadata_accumulator.per_output_metadata)  # noqa: SLF001 - there is no public way
+    for each in made:
+        told[AssetMetadataHandle(asset_key=key, partition_key=each.day.isoformat())] = each.metadata
+    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=told)  # noqa: SLF001
 
 
 def log_partitions(
