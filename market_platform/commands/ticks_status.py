@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from market_platform.commands.progress import progress_bar
 from market_platform.commands.ticks_table import days_with_rows, open_warehouse, pair_named
 from market_platform.domain.errors import BadRequestError
 from market_platform.settings import get_settings
@@ -95,9 +96,10 @@ def _days(
     }
     found = sorted(there | set(moves), key=lambda each: (names[each[0]], each[1]))
     lake = {pair_id: load_lake_days(conn, pair_id, first, last) for pair_id in {pair_id for pair_id, _ in found}}
-    for pair_id, day in found:
-        rows = count_day(conn, pair_id, day) if (pair_id, day) in there else 0 if countable else None
-        yield day_status(names[pair_id], day, rows, moves.get((pair_id, day)), lake[pair_id].get(day))
+    with progress_bar() as bar:
+        for pair_id, day in bar.track(found, description="counting rows"):
+            rows = count_day(conn, pair_id, day) if (pair_id, day) in there else 0 if countable else None
+            yield day_status(names[pair_id], day, rows, moves.get((pair_id, day)), lake[pair_id].get(day))
 
 
 def _record(each: DayStatus) -> dict[str, Any]:
