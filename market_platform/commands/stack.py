@@ -5,6 +5,7 @@ Belongs here: arguments and words. Does not: processes (market_platform/embedded
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from typing import Annotated
 
@@ -65,13 +66,14 @@ def up(
 
         market-platform backfill dukascopy/EURUSD --from 2024-03-04 --to 2024-03-08
     """
+    parent = os.getppid()  # before the imports, which take so long that it could have ended
     from market_platform.embedded.stack import run_detached, run_here
     from market_platform.settings import get_settings
 
     if detach:
         run_detached(get_settings())
     else:
-        run_here(get_settings(), plain=plain, end_with_parent=end_with_parent)
+        run_here(get_settings(), plain=plain, end_with=parent if end_with_parent else None)
 
 
 def down() -> None:

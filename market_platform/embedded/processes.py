@@ -103,10 +103,12 @@ def launch_command(
     return [sys.executable, "-I", "-S", launcher, str(os.getpid()), str(number), str(uid), str(gid), *command]
 
 
-def signal_on_parent_death(number: signal.Signals) -> None:
-    """Send ourselves `number` when our parent dies, even by SIGKILL (Linux only)."""
+def signal_on_parent_death(number: signal.Signals, parent: int) -> None:
+    """Send ourselves `number` when our parent dies, even by SIGKILL, or at once when `parent` is not that any more (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), number)
 
 
 def adopt_orphans() -> bool:

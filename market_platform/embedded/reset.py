@@ -28,6 +28,7 @@ def what_reset_deletes(settings: Settings, *, keep_lake: bool = False) -> list[t
     folders += [(each, "database of an earlier data folder in the same place") for each in abandoned_homes(state_dir)]
     if not keep_lake:
         folders.append((data / "lake", "local lake"))
+    folders.append((settings.journal_dir.absolute(), "the streamer's journal, with what it has not delivered"))
     folders += [(data / "dagster", "Dagster's home"), (data / "logs", "logs")]
     return [(folder, what) for folder, what in folders if folder.is_dir()]
 

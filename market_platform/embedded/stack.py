@@ -44,15 +44,15 @@ def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
     return EmbeddedPostgres(settings.postgres_dir.absolute(), settings.embedded_postgres_port, log_file=log)
 
 
-def run_here(settings: Settings, *, plain: bool, end_with_parent: bool = False) -> None:
-    """Run the stack in this process until a stop signal; with `end_with_parent`, our parent's end is one.
+def run_here(settings: Settings, *, plain: bool, end_with: int | None = None) -> None:
+    """Run the stack in this process until a stop signal; the end of our parent, whose pid is `end_with`, is one.
 
     Raises:
         MarketPlatformError: as `Supervisor.run`.
     """
+    if end_with is not None:
+        signal_on_parent_death(signal.SIGTERM, end_with)
     check_project(settings)
-    if end_with_parent:
-        signal_on_parent_death(signal.SIGTERM)
     folder = Path.cwd()
     supervisor = Supervisor(
         settings,
@@ -85,6 +85,15 @@ def run_detached(settings: Settings) -> None:
             stderr=output,
             start_new_session=True,
         )
+    try:
+        _wait_ready(settings, child, log, shown)
+    except KeyboardInterrupt:
+        sys.stdout.write(f"\nit goes on starting in the background, pid {child.pid}; `market-platform down` stops it\n")
+        raise
+
+
+def _wait_ready(settings: Settings, child: subprocess.Popen[bytes], log: Path, shown: int) -> None:
+    """Wait until what the child starts is ready, showing what it writes into `log` from byte `shown` on."""
     deadline = time.monotonic() + _DETACHED_READY_S
     while time.monotonic() < deadline:
         if child.poll() is not None:
@@ -152,8 +161,8 @@ def _end_what_is_left(settings: Settings) -> list[str]:
             done.append(f"ended what a killed `up` had left: pids {', '.join(map(str, ended))}")
         postgres = embedded_postgres(settings)
         pid = postgres.pid()
+        postgres.stop()  # also one that was only just launched and has no pid file yet
         if pid is not None:
-            postgres.stop()
             done.append(f"stopped Postgres, pid {pid}")
         remove_record(settings)
         return done

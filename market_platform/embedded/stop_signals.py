@@ -25,6 +25,8 @@ class StopSignals:
     def __init__(self) -> None:
         #: how many have arrived
         self.count = 0
+        #: whether a Ctrl-C came after another stop signal; a closed terminal sends several, and means no hurry by it
+        self.insisted = False
         self._interrupting = False
         self._wakeup: int | None = None
 
@@ -71,8 +73,9 @@ class StopSignals:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wakeup, 4096)
 
-    def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_stop(self, number: int, _frame: FrameType | None) -> None:
         self.count += 1
+        self.insisted = self.insisted or (self.count > 1 and number == signal.SIGINT)
         if self._interrupting:
             self._interrupting = False
             raise StopRequestedError

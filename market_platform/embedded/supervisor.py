@@ -245,4 +245,4 @@ class Supervisor:
     def _in_a_hurry(self) -> bool:
         """Whether a further Ctrl-C asks not to wait; orphans are collected meanwhile."""
         self._collect()
-        return self._stop_signals.count > 1
+        return self._stop_signals.insisted

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from market_platform.embedded.processes import (
     ProcessIdentity,
     end_processes,
@@ -17,6 +19,7 @@ from market_platform.embedded.processes import (
     send_signal,
     wait_until,
 )
+from market_platform_tests.recordings import PROJECT_ROOT
 
 SLEEP = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"]
 
@@ -98,3 +101,16 @@ def test_a_launched_command_ends_with_its_parent(tmp_path: Path) -> None:
         )
         parent.kill()
     assert wait_until(lambda: identity(pid) is None, 10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a parent's death")
+def test_a_parent_that_died_before_it_was_watched_is_noticed() -> None:
+    script = (
+        "import os, signal, sys, time; from market_platform.embedded.processes import signal_on_parent_death\n"
+        "signal_on_parent_death(signal.SIGTERM, os.getppid()); print('alive', flush=True)\n"
+        "signal_on_parent_death(signal.SIGTERM, int(sys.argv[1])); time.sleep(600)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(os.getpid() + 1)], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, check=False
+    )
+    assert (done.stdout, done.returncode) == (b"alive\n", -signal.SIGTERM)

@@ -64,3 +64,20 @@ def test_waiting_ends_with_any_signal() -> None:
         signal.raise_signal(signal.SIGCHLD)
         signals.wait(600)
     assert signals.count == 0
+
+
+@pytest.mark.parametrize(
+    ("numbers", "insisted"),
+    [
+        ([signal.SIGINT], False),
+        ([signal.SIGINT, signal.SIGINT], True),
+        ([signal.SIGHUP, signal.SIGHUP, signal.SIGTERM], False),
+        ([signal.SIGTERM, signal.SIGINT, signal.SIGTERM], True),
+    ],
+)
+def test_only_a_further_ctrl_c_is_insisting(numbers: list[signal.Signals], insisted: bool) -> None:
+    signals = StopSignals()
+    with signals.heeded():
+        for each in numbers:
+            signal.raise_signal(each)
+    assert signals.insisted is insisted
