@@ -110,11 +110,10 @@ class Timekeeper:
 
     def doubt(self, future: Sequence[Delivery], *, contradicted: bool) -> None:
         """Those say that it is much later than anybody thought; `contradicted` when others beside them do not."""
-        newest_ms = _newest_ms(future, None)
         if contradicted:
             self._refuse(future)
-        elif newest_ms is not None:
-            self._doubts.add(future, newest_ms)
+        elif future:
+            self._doubts.add(future, _newest_ms(future, None))
         self._decide()
 
     def tick(self) -> bool:

@@ -51,19 +51,20 @@ class Doubts:
         self._deliveries: list[Delivery] = []
 
     def __bool__(self) -> bool:
-        return bool(self._ahead)
+        return bool(self._ahead or self._deliveries)
 
-    def add(self, deliveries: Sequence[Delivery], newest_ms: int) -> None:
-        """Those came just now; `newest_ms` is what time it would be. A heartbeat delivers nothing."""
-        if not self._ahead:
+    def add(self, deliveries: Sequence[Delivery], newest_ms: int | None) -> None:
+        """Those came just now; `newest_ms` is what time it would be, if they say so. A heartbeat delivers nothing."""
+        if not self:
             self._since = self._monotonic()
-        self._ahead.append(newest_ms - self._here())
+        if newest_ms is not None:
+            self._ahead.append(newest_ms - self._here())
         self._deliveries.extend(deliveries)
 
     @property
     def ripe(self) -> bool:
         """Whether it is time to decide."""
-        return bool(self._ahead) and self._monotonic() - self._since >= DOUBT_S
+        return bool(self) and self._monotonic() - self._since >= DOUBT_S
 
     def agreed_ms(self) -> int | None:
         """What time it is now if they are right, ms since the epoch; None when they are too few, or contradict each other."""

@@ -159,6 +159,26 @@ def test_an_exchange_whose_every_event_is_of_our_future_is_right() -> None:
     assert gap.end_ms == pytest.approx(NOON_MS + int(DOUBT_S * 1000), abs=1_100)
 
 
+def test_candles_that_tell_no_time_wait_with_the_others_of_our_future() -> None:
+    world = World(HYPERLIQUID, ahead_ms=None, ours_ms=-HOUR)
+    world.start(Channel.TRADES, Channel.CANDLES)
+    first = made_candle(0, None, event_ms=None)
+    world.receive(first)
+    for number in range(1, 14):
+        world.receive(made_trade(number, world.now_ms))
+        world.later(1_000)
+    world.later(MINUTE)
+    assert world.sink.letters == []
+    assert world.sink.opens() == [first.open_ms]
+
+
+def test_a_candle_of_the_future_that_tells_no_time_is_a_dead_letter_too() -> None:
+    world = World(HYPERLIQUID)
+    world.receive(made_candle(90, None, event_ms=None))
+    world.later(int(DOUBT_S * 1000))
+    assert [each.reason for each in world.sink.letters] == ["a time in the future"]
+
+
 def test_the_times_of_heartbeats_alone_put_a_wrong_clock_right() -> None:
     world = World(OANDA, ahead_ms=None, ours_ms=-HOUR)
     for _ in range(4):
