@@ -32,7 +32,7 @@ _UNIT_COLUMNS = ("time", "open", "high", "low", "close", "volume", "num_trades")
 def read_ticks(lake: Lake, object_key: str, start_ms: int | None = None, end_ms: int | None = None) -> Ticks:
     """Ticks of the half-open time range, fetching only the row groups that overlap it (all of them without a range).
 
-    What is read is checked by its checksums; only `read_tick_day` can compare the content hash, which is of a whole file.
+    What is read is checked by its checksums; only `TICK_DAYS.read` can compare the content hash, which is of a whole file.
 
     Raises:
         CorruptObjectError: the object is missing, damaged, or no tick file.
