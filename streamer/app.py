@@ -33,6 +33,7 @@ from streamer.gaps.repair import Repairer
 from streamer.health.health import Health
 from streamer.health.http import serve
 from streamer.health.metrics import StreamerMetrics
+from streamer.journal_owner import require_own_journal
 from streamer.journal_sink import JournalConfig, JournalSink
 from streamer.pairs import PAIRS_FILE, Pairs
 from streamer.sole import SoleStreamer
@@ -89,6 +90,7 @@ class StreamerApp:
             if await sole.claim():  # while Postgres is away, it is asked before anything is written
                 with contextlib.suppress(WarehouseUnavailableError):
                     await asyncio.to_thread(platform.warehouse.check_role, may_be_new=True)
+                    await asyncio.to_thread(require_own_journal, settings.journal_dir, platform.warehouse)
             await sink.start()
             try:
                 gaps = GapLog(platform.warehouse, settings.journal_dir, wanted)

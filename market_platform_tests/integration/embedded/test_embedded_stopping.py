@@ -195,11 +195,13 @@ def test_reset_refuses_while_running_and_deletes_only_what_is_embedded(make_stac
     stack.up()
     data = stack.folder / "data"
     (data / "lake" / "ticks").mkdir(parents=True)
+    (data / "journal").mkdir()
     (data / "mine.txt").write_text("precious")
     with pytest.raises(AlreadyRunningError):
         reset_data(stack.settings)
     assert stack.stop()[0] == 0
-    assert {folder.name for folder, _ in what_reset_deletes(stack.settings)} == {"postgres", "lake", "dagster", "logs"}
+    deleted = {folder.name for folder, _ in what_reset_deletes(stack.settings)}
+    assert deleted == {"postgres", "lake", "journal", "dagster", "logs"}
     reset_data(stack.settings, keep_lake=True)
     assert sorted(each.name for each in data.iterdir()) == ["lake", "mine.txt"]
     reset_data(stack.settings)
