@@ -9,12 +9,14 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from market_platform.domain.errors import SchemaMismatchError, WrongDatabaseError
 from market_platform.warehouse.database_role import (
     ROLE_MIGRATION,
     change_role,
     claim_role,
+    describe_database,
     is_same_database,
     load_role,
     require_another_database,
@@ -153,6 +155,21 @@ def test_a_copy_of_a_database_is_another_one(
     one, copy = opened(make_database()), opened(make_database())
     assert not is_same_database(one, copy)
     require_another_database(one, copy)
+
+
+def test_describing_a_database_takes_no_privilege(database_url: str, opened: Callable[..., Warehouse]) -> None:
+    parts = urlsplit(database_url)
+    role = f"plain_{parts.path.lstrip('/')}"
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'plain'").format(sql.Identifier(role)))
+    plain = opened(f"postgresql://{role}:plain@127.0.0.1:{parts.port}{parts.path}")
+    try:
+        with plain.connect() as mine, opened(database_url).connect() as owners:
+            assert describe_database(mine) == describe_database(owners)
+    finally:
+        plain.close()
+        with psycopg.connect(database_url, autocommit=True) as conn:
+            conn.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
 def test_a_database_from_before_there_were_two_is_the_realtime_one(
