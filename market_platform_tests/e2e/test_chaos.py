@@ -69,6 +69,12 @@ def test_nothing_is_lost_and_nothing_twice(world: LiveWorld) -> None:
         ),
         240,
     )
+    lake = world.lake()
+    wait_until(
+        "trades of every recorded pair are in the lake",
+        lambda: all(any(lake.list(f"trades/{name.partition('/')[2]}/")) for name in recorded),
+        240,
+    )
     followers = [Follower(world.api_url, one_minute) for _ in range(3)]
     done = misbehave(world, dice, followers)
     print(f"did {dict(done)}")
