@@ -61,19 +61,18 @@ def build_defs(
     pairs = [pair for pair in pairs if pair.active]
     if not pairs:
         raise ConfigError(f"no active trading pair is configured; look at {settings.starlistings_file}")
-    partitions = Partitions.standard()
-    policies = policies or Policies.standard(settings.backfill_days_per_run)
+    kit = Kit(settings, Partitions.standard(), policies or Policies.standard(settings.backfill_days_per_run), clock)
+    kit.assets += [exchange_asset(exchange) for exchange in sorted({pair.exchange for pair in pairs})]
     ticked = [pair for pair in pairs if has_history(pair)]
     streamed = [pair for pair in pairs if is_streamed(pair)]
-    kit = Kit(assets=[exchange_asset(exchange) for exchange in sorted({pair.exchange for pair in pairs})])
     if ticked:
         _check_intervals(ticked)
-        _add_ticks(kit, ticked, settings, partitions, policies, clock, compare_with_exchange=compare_with_exchange)
+        _add_ticks(kit, ticked, compare_with_exchange=compare_with_exchange)
     if streamed:
-        _add_live(kit, streamed, settings, partitions, policies, clock)
-    _add_statistics(kit, [pair for pair in pairs if is_in_lake(pair)], partitions)
-    add_history(kit, pairs, settings, partitions, policies, clock)
-    add_exports(kit, pairs, settings, partitions, policies)
+        _add_live(kit, streamed)
+    _add_statistics(kit, [pair for pair in pairs if is_in_lake(pair)])
+    add_history(kit, pairs)
+    add_exports(kit, pairs)
     housekeeping = prune_job(settings.event_log_retention_days)
     return dg.Definitions(
         assets=kit.assets,
@@ -87,17 +86,9 @@ def build_defs(
     )
 
 
-def _add_ticks(
-    kit: Kit,
-    pairs: Sequence[TradingPair],
-    settings: Settings,
-    partitions: Partitions,
-    policies: Policies,
-    clock: Clock,
-    *,
-    compare_with_exchange: bool,
-) -> None:
+def _add_ticks(kit: Kit, pairs: Sequence[TradingPair], *, compare_with_exchange: bool) -> None:
     """Pairs whose days are fetched: ticks and candles, their schedules and the repair of partitions."""
+    partitions, policies = kit.partitions, kit.policies
     for pair in pairs:
         kit.assets += [ticks_asset(pair, partitions, policies), candle_assets(pair, partitions, policies)]
         kit.assets += [period_asset(pair, interval, partitions, policies) for interval in period_intervals(pair)]
@@ -116,52 +107,45 @@ def _add_ticks(
             pairs,
             partitions,
             jobs,
-            clock,
-            lookback_days=settings.repair_lookback_days,
-            runs_per_tick=settings.repair_runs_per_tick,
-            days_per_run=settings.backfill_days_per_run,
+            kit.clock,
+            lookback_days=kit.settings.repair_lookback_days,
+            runs_per_tick=kit.settings.repair_runs_per_tick,
+            days_per_run=kit.settings.backfill_days_per_run,
         )
     )
 
 
-def _add_live(
-    kit: Kit,
-    pairs: Sequence[TradingPair],
-    settings: Settings,
-    partitions: Partitions,
-    policies: Policies,
-    clock: Clock,
-) -> None:
+def _add_live(kit: Kit, pairs: Sequence[TradingPair]) -> None:
     """Pairs that are streamed: what the streamer writes, the day files made of it, their proof, and gaps left to repair."""
-    streamed = [spec for pair in pairs for spec in live_assets(pair, partitions)]
-    kit.assets += [*streamed, *(compaction_asset(pair, partitions, policies) for pair in pairs)]
+    streamed = [spec for pair in pairs for spec in live_assets(pair, kit.partitions)]
+    kit.assets += [*streamed, *(compaction_asset(pair, kit.partitions, kit.policies) for pair in pairs)]
     compaction = compaction_job(pairs)
     kit.schedules.append(compaction_schedule(pairs, compaction))
-    add_proof(kit, pairs, partitions, policies)
+    add_proof(kit, pairs)
 
     def open_exchange(code: str) -> LiveExchange:
         from market_platform.exchanges.registry import live_exchange
 
-        return live_exchange(code, settings, clock)
+        return live_exchange(code, kit.settings, kit.clock)
 
     exchanges = sorted({pair.exchange for pair in pairs})
     repairs = {exchange: gap_job(exchange, open_exchange) for exchange in exchanges}
     kit.jobs += [compaction, *repairs.values()]
     kit.sensors += [
-        gap_sensor(exchanges, repairs, clock),
-        report_sensor(frozenset(spec.key for spec in streamed), clock),
-        late_parts_sensor(pairs, compaction, clock),
+        gap_sensor(exchanges, repairs, kit.clock),
+        report_sensor(frozenset(spec.key for spec in streamed), kit.clock),
+        late_parts_sensor(pairs, compaction, kit.clock),
     ]
 
 
-def _add_statistics(kit: Kit, pairs: Sequence[TradingPair], partitions: Partitions) -> None:
+def _add_statistics(kit: Kit, pairs: Sequence[TradingPair]) -> None:
     """What the lake holds of each exchange, counted every night."""
     exchanges = sorted({pair.exchange for pair in pairs})
     if not exchanges:
         return
     for exchange in exchanges:
         mine = [pair for pair in pairs if pair.exchange == exchange]
-        kit.assets.append(lake_statistics_asset(exchange, mine, partitions))
+        kit.assets.append(lake_statistics_asset(exchange, mine, kit.partitions))
     statistics = statistics_job(exchanges)
     kit.jobs.append(statistics)
     kit.schedules.append(statistics_schedule(statistics))

@@ -3,29 +3,26 @@
 Belongs here: assets, jobs and schedules of exports. Does not: the assets themselves (assets/exports.py).
 """
 
-# no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
+from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, timedelta
+from datetime import datetime, time, timedelta
 
 import dagster as dg
 
 from market_platform.defs.assets.exports import DATASETS, ExportKind, export_asset
+from market_platform.defs.cron import SCHEDULED, Requests, cron, requesting
 from market_platform.defs.jobs import AssetJob, database_name
 from market_platform.defs.kit import Kit
-from market_platform.defs.names import TRAINING, TRIGGER_TAG, is_training
-from market_platform.defs.partitions import Partitions, last_complete_month
-from market_platform.defs.policies import Policies
+from market_platform.defs.names import TRAINING, is_training
+from market_platform.defs.partitions import last_complete_month
 from market_platform.domain.databases import Database
 from market_platform.domain.pairs import TradingPair
 from market_platform.embedded.databases import has_training_database
 from market_platform.pipeline.exports.request import Span
-from market_platform.settings import Settings
 
 
-def add_exports(
-    kit: Kit, pairs: Sequence[TradingPair], settings: Settings, partitions: Partitions, policies: Policies
-) -> None:
+def add_exports(kit: Kit, pairs: Sequence[TradingPair]) -> None:
     """Add the data sets of each database that has pairs.
 
     Without a training database its pairs have none: their rows are in the other, whose data sets would have the same files.
@@ -33,21 +30,15 @@ def add_exports(
     databases: tuple[Database, ...] = ("realtime", TRAINING)
     for database in databases:
         mine = [pair for pair in pairs if is_training(pair) == (database == TRAINING)]
-        if mine and (database != TRAINING or has_training_database(settings)):
-            _add(kit, mine, database, partitions, policies)
+        if mine and (database != TRAINING or has_training_database(kit.settings)):
+            _add(kit, mine, database)
 
 
-def _add(
-    kit: Kit,
-    pairs: Sequence[TradingPair],
-    database: Database,
-    partitions: Partitions,
-    policies: Policies,
-) -> None:
+def _add(kit: Kit, pairs: Sequence[TradingPair], database: Database) -> None:
     spans: tuple[Span, ...] = ("day", "month")
     for span in spans:
         kinds = [ExportKind(dataset, span, database) for dataset in DATASETS]
-        kit.assets += [export_asset(kind, pairs, partitions, policies) for kind in kinds]
+        kit.assets += [export_asset(kind, pairs, kit.partitions, kit.policies) for kind in kinds]
         nightly = [kind.key for kind in kinds if kind.is_nightly]
         job = dg.define_asset_job(
             database_name("exports" if span == "day" else "exports_monthly", database),
@@ -62,17 +53,14 @@ def _schedule(job: AssetJob, span: Span, database: Database) -> dg.ScheduleDefin
     """07:00 UTC, when last night's data is there; months on the second, when the first night is over."""
     name = database_name("export_yesterday" if span == "day" else "export_last_month", database)
 
-    @dg.schedule(
-        name=name,
-        cron_schedule="0 7 * * *" if span == "day" else "30 7 2 * *",
-        execution_timezone="UTC",
-        job=job,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Exports every data set of {'yesterday' if span == 'day' else 'last month'} into the lake.",
-    )
-    def exports(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        today = context.scheduled_execution_time.astimezone(UTC).date()
-        start = today - timedelta(days=1) if span == "day" else last_complete_month(today)
-        return dg.RunRequest(run_key=f"{name}:{start}", partition_key=start.isoformat(), tags={TRIGGER_TAG: "schedule"})
+    def requests(_context: dg.ScheduleEvaluationContext, now: datetime) -> Requests:
+        start = now.date() - timedelta(days=1) if span == "day" else last_complete_month(now.date())
+        yield dg.RunRequest(run_key=f"{name}:{start}", partition_key=start.isoformat(), tags=SCHEDULED)
 
-    return exports
+    return requesting(
+        name,
+        cron(time(7)) if span == "day" else cron(time(7, 30), "2 * *"),
+        job,
+        f"Exports every data set of {'yesterday' if span == 'day' else 'last month'} into the lake.",
+        requests,
+    )

@@ -14,31 +14,21 @@ from market_platform.defs.history_repair import history_repair_sensor
 from market_platform.defs.jobs import database_name, history_day_job, history_period_job
 from market_platform.defs.kit import Kit
 from market_platform.defs.names import TRAINING, history_day_layers, history_period_intervals, is_training
-from market_platform.defs.partitions import Partitions
-from market_platform.defs.policies import Policies
 from market_platform.defs.polls import poll_job, poll_schedule
 from market_platform.defs.reissues import reissue_job, reissue_schedule
 from market_platform.defs.schedules import HISTORY_PERIODS_AT, PeriodsOf, history_schedule, period_schedule
-from market_platform.domain.clock import Clock
 from market_platform.domain.intervals import PERIOD_INTERVALS
 from market_platform.domain.pairs import TradingPair
 from market_platform.embedded.databases import has_training_database
 from market_platform.exchanges.codes import has_archive, is_polled
-from market_platform.settings import Settings
 
 if TYPE_CHECKING:
     from market_platform.exchanges.binance.dumps.client import BinanceDumps
 
 
-def add_history(
-    kit: Kit,
-    pairs: Sequence[TradingPair],
-    settings: Settings,
-    partitions: Partitions,
-    policies: Policies,
-    clock: Clock,
-) -> None:
+def add_history(kit: Kit, pairs: Sequence[TradingPair]) -> None:
     """Add the past of every pair that has one."""
+    settings, partitions, policies = kit.settings, kit.partitions, kit.policies
     having = [pair for pair in pairs if history_day_layers(pair)]
     for pair in having:
         kit.assets.append(history_assets(pair, partitions, policies))
@@ -60,7 +50,7 @@ def add_history(
                     mine,
                     partitions,
                     days,
-                    clock,
+                    kit.clock,
                     database,
                     lookback_days=settings.repair_lookback_days,
                     runs_per_tick=settings.repair_runs_per_tick,
@@ -68,7 +58,7 @@ def add_history(
                 )
                 kit.sensors.append(sensor)
             _add_periods(kit, mine, database, nightly=nightly)
-            _add_reissues(kit, mine, settings, clock, database, nightly=nightly)
+            _add_reissues(kit, mine, database, nightly=nightly)
     stocks = [pair for pair in having if is_polled(pair) and not is_training(pair)]
     if stocks and settings.stock_poll_minutes:
         polls = poll_job(stocks)
@@ -89,15 +79,13 @@ def _add_periods(kit: Kit, pairs: Sequence[TradingPair], database: str, *, night
                 kit.schedules.append(period_schedule(having, interval, job, of))
 
 
-def _add_reissues(
-    kit: Kit, pairs: Sequence[TradingPair], settings: Settings, clock: Clock, database: str, *, nightly: bool
-) -> None:
+def _add_reissues(kit: Kit, pairs: Sequence[TradingPair], database: str, *, nightly: bool) -> None:
     """What looks for files that an exchange published again."""
 
     def open_archive() -> BinanceDumps:
         from market_platform.exchanges.registry import binance_archive
 
-        return binance_archive(settings, clock)
+        return binance_archive(kit.settings, kit.clock)
 
     having = [pair for pair in pairs if has_archive(pair)]
     if having:

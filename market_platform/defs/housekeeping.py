@@ -2,10 +2,11 @@
 
 # no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import dagster as dg
 
+from market_platform.defs.cron import cron, launching
 from market_platform.defs.resources import PLATFORM, WAREHOUSE
 from market_platform.domain.clock import utc_now
 
@@ -97,11 +98,9 @@ def delete_compute_logs(instance: dg.DagsterInstance, ended_before: datetime) ->
 
 def prune_schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
     """Every night at 04:15 UTC."""
-    return dg.ScheduleDefinition(
-        name="prune_event_log",
-        job=job,
-        cron_schedule="15 4 * * *",
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Prunes the event log, old compute logs and replaced day files, when nothing else is going on.",
+    return launching(
+        "prune_event_log",
+        cron(time(4, 15)),
+        job,
+        "Prunes the event log, old compute logs and replaced day files, when nothing else is going on.",
     )

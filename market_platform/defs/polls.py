@@ -12,7 +12,8 @@ from datetime import UTC, datetime, time, timedelta
 
 import dagster as dg
 
-from market_platform.defs.names import TRIGGER_TAG, day_intervals
+from market_platform.defs.cron import SCHEDULED, Requests, requesting
+from market_platform.defs.names import day_intervals
 from market_platform.defs.resources import PLATFORM
 from market_platform.domain.errors import MarketPlatformError
 from market_platform.domain.pairs import TradingPair
@@ -64,21 +65,19 @@ def poll_job(pairs: Sequence[TradingPair]) -> dg.JobDefinition:
 def poll_schedule(pairs: Sequence[TradingPair], job: dg.JobDefinition, minutes: int) -> dg.ScheduleDefinition:
     """Every so many minutes, but not when no exchange can be open."""
 
-    @dg.schedule(
-        name=POLL,
-        cron_schedule=f"*/{minutes} * * * *",
-        execution_timezone="UTC",
-        job=job,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Every {minutes} minutes while stock exchanges may be open; the run itself knows their holidays.",
-    )
-    def poll(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        now = context.scheduled_execution_time.astimezone(UTC)
-        if not any(may_be_open(pair, now) for pair in pairs):
-            return dg.SkipReason("no stock exchange is open at this hour")
-        return dg.RunRequest(run_key=f"{POLL}:{now.isoformat()}", tags={TRIGGER_TAG: "schedule"})
+    def requests(_context: dg.ScheduleEvaluationContext, now: datetime) -> Requests:
+        if any(may_be_open(pair, now) for pair in pairs):
+            yield dg.RunRequest(run_key=f"{POLL}:{now.isoformat()}", tags=SCHEDULED)
+        else:
+            yield dg.SkipReason("no stock exchange is open at this hour")
 
-    return poll
+    return requesting(
+        POLL,
+        f"*/{minutes} * * * *",
+        job,
+        f"Every {minutes} minutes while stock exchanges may be open; the run itself knows their holidays.",
+        requests,
+    )
 
 
 def may_be_open(pair: TradingPair, now: datetime) -> bool:

@@ -13,18 +13,16 @@ import dagster as dg
 from market_platform.defs.assets.proof import PROOF, has_proof, proof_asset, proof_key
 from market_platform.defs.jobs import AssetJob
 from market_platform.defs.kit import Kit
-from market_platform.defs.partitions import Partitions
-from market_platform.defs.policies import Policies
 from market_platform.defs.schedules import nightly_schedule
 from market_platform.domain.pairs import TradingPair
 
 
-def add_proof(kit: Kit, pairs: Sequence[TradingPair], partitions: Partitions, policies: Policies) -> None:
+def add_proof(kit: Kit, pairs: Sequence[TradingPair]) -> None:
     """Add the proof of every streamed pair that has minute candles."""
     proved = [pair for pair in pairs if has_proof(pair)]
     if not proved:
         return
-    kit.assets += [proof_asset(pair, partitions, policies) for pair in proved]
+    kit.assets += [proof_asset(pair, kit.partitions, kit.policies) for pair in proved]
     job = dg.define_asset_job(
         PROOF,
         selection=dg.AssetSelection.assets(*(proof_key(pair) for pair in proved)),
@@ -41,6 +39,6 @@ def _schedule(pairs: Sequence[TradingPair], job: AssetJob) -> dg.ScheduleDefinit
         time(3, 30),
         pairs,
         job,
-        proof_key,
+        lambda pair: [proof_key(pair)],
         "Compares yesterday's minute candles as streamed, as the lake's trades make them, and as the exchange has them.",
     )

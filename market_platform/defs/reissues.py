@@ -8,7 +8,7 @@ Belongs here: the job and its schedule. Does not: comparing (pipeline/reissues.p
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import dagster as dg
 
 from market_platform.defs.assets.history_step import made_history
 from market_platform.defs.assets.results import log_partitions
+from market_platform.defs.cron import cron, launching
 from market_platform.defs.jobs import database_name
 from market_platform.defs.names import (
     HISTORY_LAYERS,
@@ -97,13 +98,8 @@ def reissue_job(pairs: Sequence[TradingPair], open_archive: OpenArchive, databas
 
 def reissue_schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
     """Sundays at 06:20 UTC."""
-    return dg.ScheduleDefinition(
-        name=job.name,
-        job=job,
-        cron_schedule="20 6 * * 0",
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Looks every week for files that Binance published again.",
+    return launching(
+        job.name, cron(time(6, 20), "* * 0"), job, "Looks every week for files that Binance published again."
     )
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from market_platform.defs.schedules import PAIRS_PER_RUN, daily_requests
+from market_platform.defs.cron import PAIRS_PER_RUN
+from market_platform.defs.schedules import daily_requests
 from market_platform.domain.clock import day_start_ms
 from market_platform.domain.days import Instrument
 from market_platform.domain.intervals import DAY_MS
