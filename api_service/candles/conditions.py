@@ -2,8 +2,9 @@
 
 Belongs here: combining the days' stored conditions with days nothing is stored of. Does not: reading candles.
 
-A day nothing is stored of is told apart by the exchange's own sessions: the market was closed (a weekend is never
-missing), the day is not over (`pending`), or it was never brought here (`not_materialised`).
+A day nothing is stored of is told apart by the market's own hours: the market was closed (a weekend is never missing), the
+day is not over (`pending`), or it was never brought here (`not_materialised`). A market whose hours are not known counts as
+open, so that no hole is hidden.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from api_service.database import Database
 from market_platform.domain.clock import day_start_ms, to_ms
 from market_platform.domain.conditions import Condition
 from market_platform.domain.intervals import DAY_MS, Interval, bucket_end, bucket_start
-from market_platform.domain.sessions import FOREX, SessionCalendar, Span
+from market_platform.domain.sessions import SessionCalendar, Span
 from market_platform.warehouse.pair_queries import load_calendar
 
 NOT_MATERIALISED = "not_materialised"
@@ -70,7 +71,7 @@ class Calendars:
         self._hours.clear()
 
     async def hours_of(self, pair_id: int, first_day: date | None) -> MarketHours:
-        """The pair's hours; the usual forex week until the exchange's description is known.
+        """The pair's hours: by the exchange's description of it, else as is usual for such a market.
 
         Raises:
             WarehouseUnavailableError: they have to be read and can't be.
@@ -81,8 +82,8 @@ class Calendars:
                 changes = self._changes
                 stored = await self._database.run(lambda connection: load_calendar(connection, pair_id))
                 first_ms = max(stored.first_tick_ms or 0, day_start_ms(first_day) if first_day else 0)
-                found = MarketHours(stored.calendar or FOREX, first_ms)
-                if changes == self._changes and stored.calendar:
+                found = MarketHours(stored.calendar, first_ms)
+                if changes == self._changes:
                     self._hours[pair_id] = found
         return found
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
-from market_platform.domain.sessions import SessionCalendar
+from market_platform.domain.market_hours import usual_hours
+from market_platform.domain.sessions import ALWAYS_OPEN, SessionCalendar
 from market_platform.warehouse.chart_queries import Connection
 
 REFERENCE_CHANNEL = "reference"
@@ -54,9 +55,9 @@ class SymbolSummary(NamedTuple):
 
 
 class PairCalendar(NamedTuple):
-    """When a pair's market is open and its history begins (ms), by the exchange's own description; None before it is known."""
+    """When a pair's market is open, and when its history begins (ms) by the exchange's own description, None before it is known."""
 
-    calendar: SessionCalendar | None
+    calendar: SessionCalendar
     first_tick_ms: int | None
 
 
@@ -73,7 +74,13 @@ ORDER BY p.symbol, e.id, i.seconds, s.active, s.id
 """
 
 _CALENDAR = """
-SELECT instrument -> 'calendar', (instrument ->> 'first_tick_ms')::bigint FROM trading_pairs WHERE id = %(pair)s
+SELECT p.instrument -> 'calendar', (p.instrument ->> 'first_tick_ms')::bigint, e.code, m.code, p.symbol, c.code, q.code
+FROM trading_pairs AS p
+JOIN exchanges AS e ON e.id = p.exchange_id
+JOIN market_types AS m ON m.id = p.market_type_id
+JOIN coins AS c ON c.id = p.coin_id
+JOIN quote_currencies AS q ON q.id = p.quote_currency_id
+WHERE p.id = %(pair)s
 """
 
 # Ticks (or trades) say how far a pair's data goes; where there are none (an exchange that gives candles only), its candles do,
@@ -149,10 +156,13 @@ async def load_summaries(connection: Connection, symbol: str | None = None) -> l
 
 
 async def load_calendar(connection: Connection, pair_id: int) -> PairCalendar:
-    """When the pair's market is open."""
+    """When the pair's market is open: by the exchange's own description of it, else as is usual for such a market."""
     cursor = await connection.execute(_CALENDAR, {"pair": pair_id}, prepare=True)
-    document, first_tick_ms = await cursor.fetchone() or (None, None)
-    return PairCalendar(_calendars().validate_python(document) if document else None, first_tick_ms)
+    row = await cursor.fetchone()
+    if row is None:
+        return PairCalendar(ALWAYS_OPEN, None)
+    document, first_tick_ms, *market = row
+    return PairCalendar(_calendars().validate_python(document) if document else usual_hours(*market), first_tick_ms)
 
 
 @lru_cache(maxsize=1)
