@@ -6,16 +6,18 @@ Belongs here: what every exchange's history has in common. Does not: asking, and
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from typing import Generic, TypeVar
 
 import polars as pl
 
 from market_platform.domain.candles import CANDLE_SCHEMA, PRICE_COLUMNS
 from market_platform.domain.clock import day_start_ms, from_ms
 from market_platform.domain.conditions import Condition
-from market_platform.domain.errors import BadPayloadError
+from market_platform.domain.errors import BadPayloadError, MarketPlatformError
 from market_platform.domain.events import Candle
 from market_platform.domain.history import HistoryDay, RawInput
 from market_platform.domain.intervals import DAY_MS, Interval
@@ -24,6 +26,22 @@ HOUR_MS = 3_600_000
 _MOST_SPACING_MS = 8 * HOUR_MS
 _MAX_DIGITS = 38
 _MAX_SCALE = 18
+
+Row = TypeVar("Row")
+
+
+@dataclass(slots=True)
+class PagesRead(Generic[Row]):
+    """What pages brought of a block of days: rows, answers with the span each was asked for, and what ended it early."""
+
+    until_ms: int
+    rows: list[Row] = field(default_factory=list)
+    answers: list[tuple[int, int, RawInput]] = field(default_factory=list)
+    error: MarketPlatformError | None = None
+
+    def inputs(self, start_ms: int, end_ms: int) -> tuple[RawInput, ...]:
+        """The answers that [start, end) was in."""
+        return tuple(raw for first, last, raw in self.answers if first < end_ms and start_ms < last)
 
 
 def blocks_of(days: Sequence[date], most: int) -> list[list[date]]:

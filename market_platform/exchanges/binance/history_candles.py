@@ -28,13 +28,13 @@ from market_platform.exchanges.binance.history_days import (
     gather,
     over_and_pending,
     pending_days,
-    spans_of,
     told_times,
 )
 from market_platform.exchanges.binance.history_pages import Window, candle_page
 from market_platform.exchanges.binance.history_rest import HistoryRest, market_of, wire_symbol
 from market_platform.exchanges.binance.rest import KLINES_A_PAGE, klines_weight
 from market_platform.exchanges.binance.transport import Question
+from market_platform.exchanges.day_rows import blocks_of
 
 
 async def candle_days(
@@ -51,7 +51,7 @@ async def candle_days(
     over, pending = over_and_pending(days, await rest.now_ms(pair))
     series = _Candles(rest, pair, interval)
     a_day = DAY_MS // interval.ms
-    found = await by_span(spans_of(over, max(1, KLINES_A_PAGE[market_of(pair)] // a_day)), series.fetch)
+    found = await by_span(blocks_of(over, max(1, KLINES_A_PAGE[market_of(pair)] // a_day)), series.fetch)
     return HistoryDays((*found.days, *pending_days(pending, _frame([]))), found.failures)
 
 

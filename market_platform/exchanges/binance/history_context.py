@@ -28,12 +28,12 @@ from market_platform.exchanges.binance.history_days import (
     gather,
     over_and_pending,
     pending_days,
-    spans_of,
     told_times,
 )
 from market_platform.exchanges.binance.history_pages import INTEREST_MS, Window, funding_page, open_interest_page
 from market_platform.exchanges.binance.history_rest import HistoryRest, market_of, wire_symbol
 from market_platform.exchanges.binance.transport import Question
+from market_platform.exchanges.day_rows import blocks_of
 from market_platform.exchanges.json_rest import Allowance
 
 Row = TypeVar("Row", Funding, OpenInterest)
@@ -68,7 +68,7 @@ async def funding_days(rest: HistoryRest, pair: HistoryPair, days: Sequence[date
 
         return await _days(rest, pair, span, "funding rates", ask, holes)
 
-    found = await by_span(spans_of(over, _FUNDING_DAYS), fetch)
+    found = await by_span(blocks_of(over, _FUNDING_DAYS), fetch)
     return HistoryDays((*found.days, *pending_days(pending, ())), found.failures)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Generic, TypeVar
 
 from market_platform.domain.clock import day_start_ms, from_ms
@@ -148,17 +148,6 @@ def pending_days(days: Sequence[date], nothing: Rows) -> list[HistoryDay[Rows]]:
     """Days that Binance has not ended yet; there are none but around midnight."""
     reason = "the day is not over by Binance's clock"
     return [HistoryDay(day, nothing, 0, Condition.PENDING, reason=reason) for day in days]
-
-
-def spans_of(days: Sequence[date], most: int) -> list[list[date]]:
-    """Sorted days as runs of days that follow each other, of no more than `most`."""
-    spans: list[list[date]] = []
-    for day in days:
-        if spans and len(spans[-1]) < most and spans[-1][-1] + timedelta(days=1) == day:
-            spans[-1].append(day)
-        else:
-            spans.append([day])
-    return spans
 
 
 def told_times(times: Sequence[int]) -> str:

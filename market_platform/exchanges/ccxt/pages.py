@@ -10,30 +10,21 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
-from market_platform.domain.errors import BadPayloadError, MarketPlatformError
+from market_platform.domain.errors import BadPayloadError
 from market_platform.domain.events import Candle, Funding, OpenInterest
-from market_platform.domain.history import RawInput
 from market_platform.domain.intervals import MINUTE_MS
 from market_platform.exchanges.ccxt.amounts import Amounts
-from market_platform.exchanges.day_rows import page_within
+from market_platform.exchanges.day_rows import PagesRead, page_within
 
 Row = TypeVar("Row", Candle, Funding, OpenInterest)
 
 
 @dataclass(slots=True)
-class Read(Generic[Row]):
+class Read(PagesRead[Row]):
     """What pages brought of a block of days; `served_ms` is the first row that came when there was none so old."""
 
-    until_ms: int
-    rows: list[Row] = field(default_factory=list)
-    answers: list[tuple[int, int, RawInput]] = field(default_factory=list)
     served_ms: int | None = None
     amounts: Amounts = field(default_factory=Amounts)
-    error: MarketPlatformError | None = None
-
-    def inputs(self, start_ms: int, end_ms: int) -> tuple[RawInput, ...]:
-        """The answers that [start, end) was in."""
-        return tuple(raw for first, last, raw in self.answers if first < end_ms and start_ms < last)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Self, TypeVar
 
 import polars as pl
 
@@ -24,10 +24,11 @@ from market_platform.domain.clock import Clock, utc_now
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import BadPayloadError, ExchangeError, MarketPlatformError
 from market_platform.domain.events import Candle, Funding
-from market_platform.domain.history import HistoryDay, HistoryDays, HistoryPair, RawInput
+from market_platform.domain.history import HistoryDay, HistoryDays, HistoryPair
 from market_platform.domain.intervals import DAY_MS, Interval
 from market_platform.exchanges.day_rows import (
     HOUR_MS,
+    PagesRead,
     absent_times,
     blocks_of,
     buckets_of,
@@ -77,20 +78,6 @@ class _Edge:
         return (
             f"Hyperliquid serves the newest 5,000 candles of {interval}, from {told(self.first_ms)} on, and none before"
         )
-
-
-@dataclass(slots=True)
-class _Read(Generic[Row]):
-    """What pages brought of a block of days: rows, answers with the span each was asked for, and what ended it early."""
-
-    until_ms: int
-    rows: list[Row] = field(default_factory=list)
-    answers: list[tuple[int, int, RawInput]] = field(default_factory=list)
-    error: MarketPlatformError | None = None
-
-    def inputs(self, start_ms: int, end_ms: int) -> list[RawInput]:
-        """The answers that [start, end) was in."""
-        return [raw for first, last, raw in self.answers if first < end_ms and start_ms < last]
 
 
 class HyperliquidHistory(NoHistory):
@@ -186,7 +173,7 @@ class HyperliquidHistory(NoHistory):
         rows = await self._json.ask(request, parse, self._json.deadline())
         return _Edge(min((each.open_ms for each in rows), default=None), listed=len(rows) < FULL)
 
-    async def _candles_of(self, coin: str, interval: Interval, start_ms: int, end_ms: int) -> _Read[Candle]:
+    async def _candles_of(self, coin: str, interval: Interval, start_ms: int, end_ms: int) -> PagesRead[Candle]:
         """The candles that open in [start, end): one page, unless an answer is shorter than it may be."""
 
         def ask(cursor: int) -> RestRequest:
@@ -199,7 +186,7 @@ class HyperliquidHistory(NoHistory):
 
         return await self._pages(ask, parse, lambda row: row.end_ms, start_ms, end_ms)
 
-    async def _fundings_of(self, coin: str, start_ms: int, end_ms: int) -> _Read[Funding]:
+    async def _fundings_of(self, coin: str, start_ms: int, end_ms: int) -> PagesRead[Funding]:
         """The rates of [start, end)."""
 
         def ask(cursor: int) -> RestRequest:
@@ -221,9 +208,9 @@ class HyperliquidHistory(NoHistory):
         after: Callable[[Row], int],
         start_ms: int,
         end_ms: int,
-    ) -> _Read[Row]:
+    ) -> PagesRead[Row]:
         """Page after page until the span is full, or an answer has nothing more of it."""
-        read: _Read[Row] = _Read(until_ms=start_ms)
+        read: PagesRead[Row] = PagesRead(until_ms=start_ms)
         while read.until_ms < end_ms:
             cursor = read.until_ms
             request = ask(cursor)
@@ -240,7 +227,9 @@ class HyperliquidHistory(NoHistory):
         return read
 
 
-def _candles_made(day: date, interval: Interval, read: _Read[Candle], edge: _Edge | None) -> HistoryDay[pl.DataFrame]:
+def _candles_made(
+    day: date, interval: Interval, read: PagesRead[Candle], edge: _Edge | None
+) -> HistoryDay[pl.DataFrame]:
     start, end = span_of([day])
     rows = [each for each in read.rows if start <= each.open_ms < end]
     beyond = edge is not None and (edge.first_ms is None or start < edge.first_ms)
@@ -248,7 +237,7 @@ def _candles_made(day: date, interval: Interval, read: _Read[Candle], edge: _Edg
     return candle_day(day, rows, buckets_of(day, interval), read.inputs(start, end), reason=reason)
 
 
-def _fundings_made(day: date, read: _Read[Funding], absent: Sequence[int]) -> HistoryDay[tuple[Funding, ...]]:
+def _fundings_made(day: date, read: PagesRead[Funding], absent: Sequence[int]) -> HistoryDay[tuple[Funding, ...]]:
     start, end = span_of([day])
     rows = tuple(each for each in read.rows if start <= (each.time_ms or 0) < end)
     missing = tuple(each for each in absent if start <= each < end)
@@ -263,7 +252,7 @@ def _fundings_made(day: date, read: _Read[Funding], absent: Sequence[int]) -> Hi
         condition,
         missing,
         "" if condition is Condition.AVAILABLE else reason,
-        tuple(read.inputs(start, end)),
+        read.inputs(start, end),
     )
 
 

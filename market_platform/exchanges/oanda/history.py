@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, time
+from datetime import date
 from types import TracebackType
 from typing import Self
 
@@ -39,11 +39,13 @@ from market_platform.domain.errors import (
     UnknownSymbolError,
 )
 from market_platform.domain.events import Candle
-from market_platform.domain.history import HistoryDay, HistoryDays, HistoryPair, RawInput
+from market_platform.domain.history import HistoryDay, HistoryDays, HistoryPair
 from market_platform.domain.intervals import DAY_MS, MINUTE_MS, Interval
-from market_platform.domain.sessions import SessionCalendar, WeeklySession
+from market_platform.domain.market_hours import FOREX_HOURS, quoted_hours
+from market_platform.domain.sessions import SessionCalendar
 from market_platform.exchanges.day_rows import (
     HOUR_MS,
+    PagesRead,
     blocks_of,
     buckets_of,
     candle_day,
@@ -59,32 +61,13 @@ from market_platform.exchanges.oanda.exchange import json_rest
 from market_platform.exchanges.oanda.rest import PAGE_CANDLES, NotYetError, candles_parser, candles_request
 from market_platform.exchanges.raw_inputs import hashed_rows, request_name
 
-_CURRENCIES = frozenset(
-    "AUD CAD CHF CNH CZK DKK EUR GBP HKD HUF JPY MXN NOK NZD PLN SEK SGD THB TRY USD ZAR".split()  # noqa: SIM905
-)
-_METALS = frozenset({"XAU", "XAG", "XPT", "XPD"})
-
-
-def sessions(opens: time, closes: time) -> SessionCalendar:
-    """A market of New York's days from the evening before, Sunday to Friday."""
-    days = tuple(WeeklySession(weekday, opens, closes, open_days_before=1) for weekday in range(5))
-    return SessionCalendar("America/New_York", days)
-
-
-FOREX_HOURS = sessions(time(17, 5), time(16, 59))
-METAL_HOURS = sessions(time(18, 5), time(16, 59))
-
 
 @dataclass(slots=True)
-class _Read:
-    """What pages brought of a block: complete candles, open times of others, how far OANDA's answers reached."""
+class _Read(PagesRead[Candle]):
+    """Complete candles, open times of others, and how far OANDA's answers reached."""
 
-    until_ms: int
-    rows: list[Candle] = field(default_factory=list)
     forming: list[int] = field(default_factory=list)
     newest_ms: int = 0
-    answers: list[tuple[int, int, RawInput]] = field(default_factory=list)
-    error: MarketPlatformError | None = None
 
 
 class OandaHistory(NoHistory):
@@ -184,11 +167,7 @@ class OandaHistory(NoHistory):
 
 def hours_of(pair: HistoryPair) -> SessionCalendar | None:
     """When the market of a pair is open; None where that is not known."""
-    if pair.coin in _METALS and pair.quote in _CURRENCIES:
-        return METAL_HOURS
-    if pair.coin in _CURRENCIES and pair.quote in _CURRENCIES:
-        return FOREX_HOURS
-    return None
+    return quoted_hours(pair.coin, pair.quote)
 
 
 def holes(opens: set[int], day: date, interval: Interval, hours: SessionCalendar) -> tuple[int, ...]:
@@ -215,7 +194,6 @@ def _day_of(
 ) -> HistoryDay[pl.DataFrame]:
     start, end = span_of([day])
     rows = [each for each in read.rows if start <= each.open_ms < end]
-    inputs = [raw for first, last, raw in read.answers if first < end and start < last]
     if any(start <= each < end for each in read.forming) or (read.newest_ms < end and now_ms < end + MINUTE_MS):
         return empty_candle_day(day, Condition.PENDING, f"not over yet by OANDA's clock; asked at {told(now_ms)}")
     there = {each.open_ms for each in rows}
@@ -228,4 +206,4 @@ def _day_of(
         if rows
         else "OANDA has no candle of the day: a holiday, or before its history of the instrument"
     )
-    return candle_day(day, rows, expected, inputs, reason=reason)
+    return candle_day(day, rows, expected, read.inputs(start, end), reason=reason)
