@@ -138,6 +138,7 @@ def test_a_fault_on_the_way_is_asked_again(replay: RunningReplay, fault: str) ->
     got = ask(
         "binance", replay.live_url("binance_spot_rest"), lambda history: history.candles(SPOT, HOUR, [MONDAY, TUESDAY])
     )
+    assert replay.faults.rules[-1].hits == 1
     truth = truth_rows(replay.truth.candles("binance-spot", "BTCUSDT", "1h", *span(MONDAY, TUESDAY)))
     assert rows_of(got) == without_trades(truth)
 

@@ -106,6 +106,7 @@ def test_funding_is_hourly_to_the_minute_with_rate_and_premium_as_the_stream_sai
 def test_a_fault_on_the_way_is_asked_again(replay: RunningReplay, fault: str) -> None:
     replay.fail("hyperliquid/info", fault, seconds=0)
     got = ask(replay.live_url("hyperliquid_rest"), lambda history: history.candles(BTC, HOUR, [MONDAY, TUESDAY]))
+    assert replay.faults.rules[-1].hits == 1
     assert rows_of(got) == truth_rows(replay.truth.candles("hyperliquid", "BTC", "1h", *span(MONDAY, TUESDAY)))
 
 

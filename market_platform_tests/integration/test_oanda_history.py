@@ -16,8 +16,9 @@ from market_platform.domain.errors import (
 )
 from market_platform.domain.history import HistoryPair
 from market_platform.domain.intervals import DAY_MS, parse_interval
+from market_platform.domain.market_hours import FOREX_HOURS, METAL_HOURS
 from market_platform.exchanges.day_rows import HOUR_MS
-from market_platform.exchanges.oanda.history import FOREX_HOURS, METAL_HOURS, holes, hours_of
+from market_platform.exchanges.oanda.history import holes, hours_of
 from market_platform.replay.live.history import listed_from_ms
 from market_platform.replay.testing import RunningReplay
 from market_platform_tests.fixtures.history_rows import rows_of, span, states, truth_rows
@@ -71,6 +72,7 @@ def test_today_is_pending(replay: RunningReplay) -> None:
 def test_a_fault_on_the_way_is_asked_again(replay: RunningReplay, fault: str) -> None:
     replay.fail("oanda/v3/instruments", fault, seconds=0)
     got = ask(replay.live_url("oanda_rest"), lambda history: history.candles(EURUSD, HOUR, [MONDAY]))
+    assert replay.faults.rules[-1].hits == 1
     assert rows_of(got) == truth_rows(replay.truth.candles("oanda", "EUR_USD", "1h", *span(MONDAY, MONDAY)))
 
 

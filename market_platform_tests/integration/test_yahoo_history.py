@@ -215,12 +215,14 @@ def test_the_same_day_asked_again_has_the_same_version_while_its_answer_differs(
 def test_a_passing_fault_is_asked_through(replay: RunningReplay, kind: str) -> None:
     replay.fail("interval=1m", kind, seconds=0)
     day = candles(replay, "1m", WEDNESDAY, WEDNESDAY)[WEDNESDAY]
+    assert replay.faults.rules[-1].hits == 1
     assert (day.condition, day.count) == (Condition.AVAILABLE, 390)
 
 
 def test_a_day_of_which_yahoo_has_nothing_is_missing_and_never_closed(replay: RunningReplay) -> None:
     replay.fail("interval=1m", "empty_once")
     day = candles(replay, "1m", WEDNESDAY, WEDNESDAY)[WEDNESDAY]
+    assert replay.faults.rules[-1].hits == 1
     assert (day.condition, day.count, len(day.missing)) == (Condition.MISSING, 0, 390)
 
 

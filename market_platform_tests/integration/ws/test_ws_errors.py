@@ -67,15 +67,19 @@ WRONG = [
 
 
 async def test_what_is_wrong_is_said_and_changes_nothing(market: LiveMarket, api: ApiServer) -> None:
-    for text, code, named in WRONG:
-        async with connected(api.url) as client:
-            await client.connection.send(text)
-            error = await client.next()
-            assert (error["type"], error["code"]) == ("error", code), text[:200]
-            assert named in error["message"], text[:200]
-            market.candles(market.btc)
-            await client.say(action="ping")
-            assert (await client.next())["type"] == "pong", text[:200]
+    one = market.id(market.btc)
+    async with connected(api.url) as witness:
+        await witness.say(action="subscribe", starlisting_ids=[one])
+        for number, (text, code, named) in enumerate(WRONG, 1):
+            async with connected(api.url) as client:
+                await client.connection.send(text)
+                error = await client.next()
+                assert (error["type"], error["code"]) == ("error", code), text[:200]
+                assert named in error["message"], text[:200]
+                market.candles(market.btc)
+                await witness.until(type="candle", seq=number)
+                await client.say(action="ping")
+                assert (await client.next())["type"] == "pong", text[:200]
 
 
 async def test_binary_messages_are_not_understood(api: ApiServer) -> None:

@@ -183,19 +183,19 @@ async def test_a_thousand_clients_notice_nothing_of_those_that_misbehave(market:
             await lazy.until(type="historical")
             lazy.connection.transport.pause_reading()
             stop = asyncio.Event()
-            for seed in range(10):
-                tasks.create_task(_garbage(api.url, seed, stop))
+            misbehaving = [tasks.create_task(_garbage(api.url, seed, stop)) for seed in range(10)]
             followers = [tasks.create_task(numbers_until(each, rounds)) for each in good]
             for _ in range(rounds):
                 await asyncio.to_thread(market.candles, market.btc)
             for each in followers:
                 assert await each == list(range(1, rounds + 1))
             stop.set()
+    assert all(each.result() for each in misbehaving)
 
 
-async def _garbage(http_url: str, seed: int, stop: asyncio.Event) -> None:
-    """Send what is no message, no JSON, no frame, as fast as it is taken."""
-    dice = random.Random(seed)
+async def _garbage(http_url: str, seed: int, stop: asyncio.Event) -> int:
+    """Send what is no message, no JSON, no frame, as fast as it is taken; how often something was sent."""
+    dice, sent = random.Random(seed), 0
     while not stop.is_set():
         with suppress(ConnectionClosed, OSError, TimeoutError):
             async with connected(http_url) as client:
@@ -214,8 +214,10 @@ async def _garbage(http_url: str, seed: int, stop: asyncio.Event) -> None:
                         await client.say(action="subscribe", starlisting_ids=[1, 2, 3], since={"1": 2**61})
                     elif dice.random() < 0.05:
                         client.connection.transport.write(dice.randbytes(64))
+                    sent += 1
                     await asyncio.sleep(0)
                 tasks.cancel()
+    return sent
 
 
 async def _read_all(client: Client) -> None:
