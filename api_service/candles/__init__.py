@@ -8,6 +8,7 @@ Its files:
     conditions.py      what the days of a range may be relied on for
     representation.py  headers, tags, formats
     memory.py          versions and bodies kept between requests
+    long_ranges.py     ranges too long for memory
     spool.py           a body too long for memory
     documentation.py   what /openapi.json says of the paths
 """

@@ -1,6 +1,7 @@
 """Candles for a request: what is known of the range, 304, a kept body, or rows from Postgres.
 
-Belongs here: the order in which memory and Postgres are asked. Does not: HTTP framing (routes.py), SQL.
+Belongs here: the order in which memory and Postgres are asked. Does not: HTTP framing (routes.py), how a long range is read
+(long_ranges.py), SQL.
 
 An answer always belongs to one version: the version that is kept was read before anything changed, and rows are read
 together with their version in one statement. `Cache-Control: no-cache` in a request asks Postgres for the version, whatever
@@ -10,18 +11,16 @@ is kept. Equal requests that arrive while one is being answered from Postgres sh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from api_service.candles.conditions import Calendars, days_of, unknown_periods, worst_condition
+from api_service.candles.long_ranges import LongRanges
 from api_service.candles.memory import Bodies, Token, Versions
 from api_service.candles.query import CandleQuery
 from api_service.candles.representation import (
     CONTENT_TYPES,
-    ENVELOPES,
-    SEPARATORS,
     Description,
     Headers,
     body_of,
@@ -34,26 +33,18 @@ from api_service.candles.spool import Spool
 from api_service.catalogue import Catalogue, Series
 from api_service.database import Database
 from market_platform.domain.clock import Clock
-from market_platform.domain.errors import WarehouseUnavailableError
 from market_platform.warehouse.chart_queries import (
-    Connection,
     RangeState,
     RowFormat,
     load_candles_text,
     load_range_state,
-    load_rows_text,
     load_span,
-    snapshot,
 )
 
 T = TypeVar("T")
 
 LONG_ROWS = 20_000
 """Ranges whose days have more candles are read in pieces, kept nowhere, and sent from a spool."""
-PIECE_ROWS = 10_000
-"""At most so many candles of a long range are one piece: about a megabyte of JSON."""
-_LONG_AT_ONCE = 2
-_LONG_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +84,7 @@ class Candles:
         self._bodies = bodies
         self._clock = clock
         self._flights: dict[tuple[Any, ...], asyncio.Task[Any]] = {}
-        self._long = asyncio.Semaphore(_LONG_AT_ONCE)
+        self._long = LongRanges(database)
 
     async def answer(
         self, query: CandleQuery, row_format: RowFormat, *, if_none_match: bytes | None, no_cache: bool, head: bool
@@ -174,36 +165,12 @@ class Candles:
     async def _long_answer(
         self, series: Series, query: CandleQuery, row_format: RowFormat, known: Description, *, head: bool
     ) -> Answer:
-        """Read a long range in pieces of one snapshot into a spool; the connection is free before the first byte is sent."""
+        """The answer of a long range, which is read in pieces into a spool; its version may be a newer one than that known."""
         if head:
             return Answer(200, [*known.headers[row_format], (b"content-type", CONTENT_TYPES[row_format])], None)
-        days = days_of(query.interval, query.start_ms, query.end_ms)
-        step = query.interval.ms * PIECE_ROWS
         token = self._versions.token(series.starlisting_id)
-        spool = Spool()
-
-        async def read(connection: Connection) -> RangeState:
-            await spool.clear()
-            separator = ENVELOPES[row_format][0]
-            async with snapshot(connection):
-                state = await load_range_state(connection, series.starlisting_id, *days)
-                for start in range(query.start_ms, query.end_ms + 1, step):
-                    end = min(start + step - 1, query.end_ms)
-                    text = await load_rows_text(
-                        connection, series.starlisting_id, start_ms=start, end_ms=end, row_format=row_format
-                    )
-                    if text:
-                        await spool.write(separator + text)
-                        separator = SEPARATORS[row_format]
-            if separator == SEPARATORS[row_format]:
-                await spool.write(ENVELOPES[row_format][1])
-            else:
-                await spool.write(body_of(b"", row_format))
-            return state
-
+        state, spool = await self._long.read(series.starlisting_id, query, row_format)
         try:
-            async with self._long_slot():
-                state = await self._database.run(read, timeout_s=_LONG_TIMEOUT_S)
             if state != known.state:
                 known = await self._described(series, query, state, token)
         except BaseException:
@@ -216,21 +183,6 @@ class Candles:
             (b"x-data-available", b"true"),
         ]
         return Answer(200, headers, spool)
-
-    @asynccontextmanager
-    async def _long_slot(self) -> AsyncIterator[None]:
-        """One of the few places for long ranges, so that short ones always find a connection."""
-        try:
-            async with asyncio.timeout(self._database.timeout_s):
-                await self._long.acquire()
-        except TimeoutError:
-            raise WarehouseUnavailableError(
-                f"{_LONG_AT_ONCE} long ranges are being read already; ask again soon"
-            ) from None
-        try:
-            yield
-        finally:
-            self._long.release()
 
     async def _described(self, series: Series, query: CandleQuery, state: RangeState, token: Token) -> Description:
         """The description of a range in that state, kept from now on."""

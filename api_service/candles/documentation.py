@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from api_service.candles.conditions import WORST_FIRST
 from api_service.candles.query import CandleParameters
+from api_service.docs.versions import IF_NONE_MATCH, described_header, version_headers
 from api_service.problems import problem_responses
 
 _ABOUT = """Candles that open from `from` to `to`, both included, oldest first. Numbers are exact: read them as decimals.
@@ -67,42 +68,30 @@ def candle_schemas() -> dict[str, Any]:
 
 def _operation(operation_id: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
     headers = {
-        "ETag": _header("Strong tag of the data version, for If-None-Match."),
-        "X-Data-Version": _header("The data version the answer was made of."),
-        "X-Data-Condition": _header("The worst condition of the range's days.", enum=list(WORST_FIRST)),
-        "X-Exchange": _header("The exchange whose candles these are."),
-        "Cache-Control": _header("`public, max-age=` by timeframe."),
+        **version_headers(),
+        "X-Data-Condition": described_header("The worst condition of the range's days.", enum=list(WORST_FIRST)),
+        "X-Exchange": described_header("The exchange whose candles these are."),
+        "Cache-Control": described_header("`public, max-age=` by timeframe."),
     }
     available = {
-        "X-Data-Available": _header("Whether the range has candles.", enum=["true", "false"]),
-        "X-Available-From": _header("Open time of the first candle there is; only where the range has none."),
-        "X-Available-To": _header("Open time of the last candle there is; only where the range has none."),
+        "X-Data-Available": described_header("Whether the range has candles.", enum=["true", "false"]),
+        "X-Available-From": described_header("Open time of the first candle there is; only where the range has none."),
+        "X-Available-To": described_header("Open time of the last candle there is; only where the range has none."),
     }
     example = "time,open,high,low,close,volume\n1710918000,1.08703,1.08721,1.0865,1.08656,1234567.89\n"
     content = {
         "application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Candle"}}},
         "text/csv": {"schema": {"type": "string"}, "example": example},
     }
-    conditional = {
-        "name": "If-None-Match",
-        "in": "header",
-        "required": False,
-        "description": "Tags the client has; 304 when one is current.",
-        "schema": {"type": "string"},
-    }
     return {
         "tags": ["chart"],
         "operationId": operation_id,
         "summary": "Candles of a symbol",
         "description": _ABOUT,
-        "parameters": [*parameters, conditional],
+        "parameters": [*parameters, IF_NONE_MATCH],
         "responses": {
             "200": {"description": "The candles.", "headers": headers | available, "content": content},
             "304": {"description": "The client has this version; no row was read.", "headers": headers},
             **{str(status): described for status, described in problem_responses(400, 404, 503).items()},
         },
     }
-
-
-def _header(description: str, **schema: Any) -> dict[str, Any]:
-    return {"description": description, "schema": {"type": "string", **schema}}

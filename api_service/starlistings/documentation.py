@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api_service.docs.versions import IF_NONE_MATCH, version_headers
 from api_service.problems import problem_responses
 from api_service.starlistings.query import RowParameters
 from api_service.starlistings.routes import CANDLES_PATH, FUNDING_PATH, OPEN_INTEREST_PATH
@@ -69,20 +70,6 @@ def _operation(operation_id: str, summary: str, path: str, answer: str) -> dict[
         }
         for name, each in properties.items()
     ]
-    conditional = {
-        "name": "If-None-Match",
-        "in": "header",
-        "required": False,
-        "description": "Tags the client has; 304 when one is current.",
-        "schema": {"type": "string"},
-    }
-    headers = {
-        name: {"description": description, "schema": {"type": "string"}}
-        for name, description in (
-            ("ETag", "Strong tag of the data version, for If-None-Match."),
-            ("X-Data-Version", "The data version the answer was made of."),
-        )
-    }
     content = {"application/json": {"schema": {"$ref": _REFERENCE.format(model=answer)}}}
     problems = {str(status): described for status, described in problem_responses(400, 404, 422, 503).items()}
     return {
@@ -90,10 +77,10 @@ def _operation(operation_id: str, summary: str, path: str, answer: str) -> dict[
         "operationId": operation_id,
         "summary": summary,
         "description": _ABOUT,
-        "parameters": [*in_path, *in_query, conditional],
+        "parameters": [*in_path, *in_query, IF_NONE_MATCH],
         "responses": {
-            "200": {"description": "The rows.", "headers": headers, "content": content},
-            "304": {"description": "The client has this version.", "headers": headers},
+            "200": {"description": "The rows.", "headers": version_headers(), "content": content},
+            "304": {"description": "The client has this version.", "headers": version_headers()},
             **problems,
         },
     }

@@ -39,15 +39,21 @@ def test_root_gives_its_privileges_up(make_server: MakeServer, folder: Path) -> 
     assert (folder / "postgres" / "data").stat().st_uid == process.uids().effective
 
 
+@pytest.fixture
+def closed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of mode 0700, where data that can't be below it goes into `folder / "shared"`."""
+    monkeypatch.setattr(postgres_home, "SHARED_ROOT", folder / "shared")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "tmp"))
+    home = folder / "home"
+    home.mkdir(mode=0o700)
+    return home
+
+
 @as_root
 def test_below_a_home_closed_to_others_the_data_lives_elsewhere_and_is_found_again(
-    make_server: MakeServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+    make_server: MakeServer, folder: Path, closed: Path
 ) -> None:
     shared = folder / "shared"
-    monkeypatch.setattr(postgres_home, "SHARED_ROOT", shared)
-    monkeypatch.setattr(tempfile, "tempdir", str(folder / "tmp"))
-    closed = folder / "home"
-    closed.mkdir(mode=0o700)
     server = make_server(closed / "market" / "postgres", durable=True)
     url = server.start()
     keep_rows(url, 2)
@@ -63,12 +69,8 @@ def test_below_a_home_closed_to_others_the_data_lives_elsewhere_and_is_found_aga
 
 @as_root
 def test_a_state_folder_deleted_by_hand_starts_afresh_and_the_old_data_is_named_and_reset(
-    make_server: MakeServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+    make_server: MakeServer, folder: Path, closed: Path
 ) -> None:
-    monkeypatch.setattr(postgres_home, "SHARED_ROOT", folder / "shared")
-    monkeypatch.setattr(tempfile, "tempdir", str(folder / "tmp"))
-    closed = folder / "home"
-    closed.mkdir(mode=0o700)
     state_dir = closed / "postgres"
     server = make_server(state_dir, durable=True)
     server.start()
@@ -82,13 +84,7 @@ def test_a_state_folder_deleted_by_hand_starts_afresh_and_the_old_data_is_named_
 
 
 @as_root
-def test_a_copied_state_folder_never_touches_the_original_s_data(
-    make_server: MakeServer, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postgres_home, "SHARED_ROOT", folder / "shared")
-    monkeypatch.setattr(tempfile, "tempdir", str(folder / "tmp"))
-    closed = folder / "home"
-    closed.mkdir(mode=0o700)
+def test_a_copied_state_folder_never_touches_the_original_s_data(make_server: MakeServer, closed: Path) -> None:
     server = make_server(closed / "postgres", durable=True)
     server.start()
     shutil.copytree(closed / "postgres", closed / "copy")
