@@ -35,6 +35,7 @@ from market_platform.settings import Settings
 
 _DETACHED_READY_S = 300.0
 _DOWN_S = 20.0
+_NOTED_S = 10.0
 _LOG_LIMIT = 8 * 1024 * 1024
 
 
@@ -129,6 +130,7 @@ def stop_stack(settings: Settings) -> list[str]:
         FolderNotUsableError: it belongs to another user.
         NotRunningError: it does not end.
     """
+    wait_until(lambda: _can_be_stopped(settings), _NOTED_S)
     record = read_record(settings)
     if is_locked(settings):
         if record is None or not lives(record.supervisor):
@@ -146,6 +148,12 @@ def stop_stack(settings: Settings) -> list[str]:
             )
         return [f"stopped pid {record.supervisor.pid} and what it ran: {names}"]
     return _end_what_is_left(settings) or ["nothing runs"]
+
+
+def _can_be_stopped(settings: Settings) -> bool:
+    """Whether nothing runs, or a supervisor that says who it is; one that was only just started has yet to."""
+    record = read_record(settings)
+    return (record is not None and lives(record.supervisor)) or not is_locked(settings)
 
 
 def _end_what_is_left(settings: Settings) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from market_platform.embedded.record import (
     run_folder,
     write_record,
 )
+from market_platform.embedded.stack import stop_stack
 from market_platform.settings import Settings, load_settings
 
 
@@ -84,3 +87,21 @@ def test_an_up_that_has_not_noted_itself_yet_is_not_called_by_another_s_pid(
     assert me is not None
     write_record(settings, StackRecord(me, "token"))
     assert f"already running, pid {me.pid}" in str(already_running(settings))
+
+
+def test_a_down_waits_until_an_up_that_was_only_just_started_says_who_it_is(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = lock_stack(settings)
+    assert lock is not None
+    with subprocess.Popen(["sleep", "600"], pass_fds=(lock,)) as supervisor:
+        os.close(lock)
+
+        def noted(_seconds: float) -> None:
+            me = identity(supervisor.pid)
+            if me is not None:
+                write_record(settings, StackRecord(me, "token"))
+
+        monkeypatch.setattr("market_platform.embedded.processes.time.sleep", noted)
+        assert stop_stack(settings) == [f"stopped pid {supervisor.pid} and what it ran: "]
+        assert supervisor.wait(60) == -signal.SIGTERM
