@@ -33,6 +33,7 @@ from market_platform.warehouse.gap_repairs import (
     advance_gap,
     begin_attempt,
     close_gap,
+    lock_as_seen,
     mark_unrepairable,
     record_failure,
 )
@@ -148,8 +149,12 @@ def _lost_minutes(minutes: Sequence[datetime]) -> list[LostPart]:
 
 
 def _settle(warehouse: Warehouse, gaps: Sequence[Gap], outcome: Outcome, run_id: str | None) -> None:
-    first, *others = gaps
     with warehouse.begin() as conn:
+        unchanged = lock_as_seen(conn, gaps)
+        gaps = [gap for gap in gaps if gap.id in unchanged]
+        if not gaps:  # the next attempt asks for the rest, too
+            return
+        first, *others = gaps
         if outcome.error is not None:
             record_failure(conn, [gap.id for gap in gaps], outcome.error)
             for gap in gaps:

@@ -53,6 +53,11 @@ _BEGIN = f"""
 UPDATE gaps SET attempts = attempts + 1, last_attempt_at = clock_timestamp(), run_id = coalesce(%s, run_id)
 WHERE id = ANY(%s) AND {OPEN} RETURNING id
 """
+_AS_SEEN = f"""
+SELECT gaps.id FROM gaps JOIN unnest(%s::bigint[], %s::timestamptz[], %s::bigint[]) AS seen (id, gap_end, last_id) USING (id)
+WHERE {OPEN} AND gaps.gap_end IS NOT DISTINCT FROM seen.gap_end AND gaps.last_id IS NOT DISTINCT FROM seen.last_id
+ORDER BY gaps.id FOR UPDATE OF gaps
+"""
 _FAILED = f"UPDATE gaps SET last_error = %s WHERE id = ANY(%s) AND {OPEN}"
 _REPAIRED = f"""
 UPDATE gaps SET repaired_at = clock_timestamp(), repaired_rows = %(rows)s, run_id = coalesce(%(run_id)s, run_id),
@@ -99,6 +104,16 @@ def begin_attempt(conn: Connection, gap_ids: Sequence[int], run_id: str | None =
     """Count an attempt at those gaps; the ones that are still open are returned."""
     with driver_connection(conn).cursor() as cursor:
         return {row[0] for row in cursor.execute(_BEGIN, (run_id, list(gap_ids)))}
+
+
+def lock_as_seen(conn: Connection, gaps: Sequence[Gap]) -> set[int]:
+    """The gaps that are open and end where they did when they were read; locked until the caller's transaction ends.
+
+    A later end that came meanwhile (of a streamer that was killed and started again) is still to be repaired.
+    """
+    seen = ([gap.id for gap in gaps], [gap.end for gap in gaps], [gap.last_id for gap in gaps])
+    with driver_connection(conn).cursor() as cursor:
+        return {row[0] for row in cursor.execute(_AS_SEEN, seen)}
 
 
 def record_failure(conn: Connection, gap_ids: Sequence[int], error: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -122,6 +123,35 @@ def test_overlapping_gaps_are_repaired_as_one(
     assert (first.state, second.state, second.repaired_rows) == ("repaired", "repaired", 0)
     assert second.detail == f"repaired with gap {first.id}"
     assert first.repaired_rows == len(delivery.found_candles) == len(set(delivery.found_candles))
+
+
+def test_a_gap_that_grew_while_it_was_repaired_stays_open_for_the_rest(
+    warehouse: Warehouse, pairs: dict[str, LivePair], rest: ScriptedRest
+) -> None:
+    gap = GapRecord(pairs[BTC].id, "candles", NOON, "start", end=END)
+    grown = replace(gap, end=END + timedelta(minutes=5))
+
+    class Restarted(Collected):
+        """A streamer that was killed and is back tells a later end while the candles are on their way."""
+
+        async def committed(self) -> None:
+            await super().committed()
+            if not delivery.grew:
+                delivery.grew = True
+                await asyncio.to_thread(recorded, warehouse, grown)
+
+        grew = False
+
+    recorded(warehouse, gap)
+    delivery = Restarted()
+    repair(warehouse, pairs[BTC], rest, delivery)
+    (row,) = stored(warehouse)
+    assert (row.state, row.end) == ("open", grown.end)
+    repair(warehouse, pairs[BTC], rest, delivery)
+    (row,) = stored(warehouse)
+    assert row.state == "repaired"
+    opens = {candle.open_ms for candle in delivery.found_candles if candle.interval == "1m"}
+    assert max(opens) == to_ms(END + timedelta(minutes=4))
 
 
 def context_gap(pair: LivePair, seconds: int) -> GapRecord:
