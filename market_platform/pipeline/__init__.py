@@ -4,6 +4,7 @@ Belongs here: functions that put `exchanges/`, `lake/` and `warehouse/` together
 Does not: Dagster (`defs/` wraps these functions), wire formats, SQL, how a file is laid out.
 
     ticks.py     exchange → one Parquet day file in the lake + its manifest row
+    tick_commits.py  what committing one of them compares, writes and reports
     candles.py   the day's ticks → candles 1m … 1d in Postgres
     periods.py   complete days → candles 1w and 1M
     manifests.py the lake against its manifests; lost manifests made again
