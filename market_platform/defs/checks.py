@@ -1,8 +1,7 @@
 """Asset checks: what must hold for a day of ticks or candles, evaluated once a run, day by day inside.
 
 A check looks at what the pipeline function reported of every partition of the run; its metadata names each day that failed
-it. OHLC sanity blocks: impossible candles must not go downstream. The others inform: a day whose hours are missing is
-still the truth, and says so in its condition.
+it. Does not belong here: what checks there are, and what they say of themselves (check_specs.py).
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from market_platform.defs.check_specs import COVERAGE, NO_DUPLICATES, OHLC_SANITY, TICK_ANOMALIES
 from market_platform.defs.metadata import hour_list
 from market_platform.domain.conditions import Condition
 from market_platform.domain.intervals import parse_interval
@@ -21,13 +21,6 @@ from market_platform.domain.intervals import parse_interval
 if TYPE_CHECKING:
     from market_platform.pipeline.history_reports import HistoryReport
     from market_platform.pipeline.reports import CandleDayReport, ExchangeComparison, TickDayReport
-
-COVERAGE = "coverage_against_sessions"
-NO_DUPLICATES = "no_duplicates"
-TICK_ANOMALIES = "tick_anomalies"
-OHLC_SANITY = "ohlc_sanity"
-EQUALS_EXCHANGE = "equals_exchange_candles"
-NO_PARTITION_FAILED = "no_partition_left_failed"
 
 _SHOWN_PROBLEMS = 20
 
@@ -59,77 +52,6 @@ class Outcome:
         problems = self.problems
         worst = not problems or any(each.severity is dg.AssetCheckSeverity.ERROR for each in problems)
         return dg.AssetCheckSeverity.ERROR if worst else dg.AssetCheckSeverity.WARN
-
-
-def tick_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """Checks of a ticks asset."""
-    return [
-        dg.AssetCheckSpec(
-            COVERAGE,
-            asset=key,
-            description=(
-                "Every hour in which the market was open by the exchange's own sessions and holidays has ticks. "
-                "Warns for hours the exchange has yet to publish, fails for hours it does not have."
-            ),
-        ),
-        dg.AssetCheckSpec(
-            NO_DUPLICATES,
-            asset=key,
-            description="No two ticks of a day are equal in time, both prices and both volumes.",
-        ),
-        dg.AssetCheckSpec(
-            TICK_ANOMALIES,
-            asset=key,
-            description=(
-                "No crossed quotes (ask below bid), no one-tick spikes above 1 %, no spreads above 5 % of the price, "
-                "no disorder. Warns: what the exchange sent is kept as it is, for a person to judge."
-            ),
-        ),
-    ]
-
-
-def candle_check_specs(key: dg.AssetKey, *, with_coverage: bool) -> list[dg.AssetCheckSpec]:
-    """Checks of a candle asset; coverage is judged once, on the shortest interval."""
-    specs = [
-        dg.AssetCheckSpec(
-            OHLC_SANITY,
-            asset=key,
-            blocking=True,
-            description=(
-                "High is the highest and low the lowest of open, high, low and close; prices are above zero, volume is not "
-                "negative, no candle occurs twice. Blocks what is downstream."
-            ),
-        )
-    ]
-    if with_coverage:
-        specs.append(
-            dg.AssetCheckSpec(
-                COVERAGE,
-                asset=key,
-                description="Every hour in which the market was open for half an hour or more has a candle.",
-            )
-        )
-    return specs
-
-
-def history_check_specs(key: dg.AssetKey, *, candles: bool, coverage: bool) -> list[dg.AssetCheckSpec]:
-    """Checks of a layer of an exchange's past: sanity of candles; what is missing, judged once, on the shortest interval."""
-    specs = candle_check_specs(key, with_coverage=False) if candles else []
-    if coverage:
-        description = (
-            "Everything the market was open for came from the exchange. Fails for what is missing in between; warns for whole days "
-            "that it does not have or has yet to publish, and for what a person should look at."
-        )
-        specs.append(dg.AssetCheckSpec(COVERAGE, asset=key, description=description))
-    return specs
-
-
-def exchange_check_description() -> str:
-    """What `equals_exchange_candles` proves."""
-    return (
-        "Minute candles built from our ticks at bid and at ask equal the exchange's own: prices to the last digit, volumes "
-        "to the precision the exchange keeps. Every difference is named. Days that are not complete yet are left out."
-    )
 
 
 def check_tick_days(reports: Sequence[TickDayReport], selected: Iterable[str]) -> list[Outcome]:

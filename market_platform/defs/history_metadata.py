@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from market_platform.defs.chart import line_chart
-from market_platform.defs.metadata import Metadata, add_chart, candle_metadata, span_metadata
+from market_platform.defs.metadata import Metadata, add_chart, candle_metadata, content_metadata, rows_metadata
 from market_platform.domain.intervals import Interval, parse_interval
 from market_platform.pipeline.versions import HISTORY_VERSION
 
@@ -42,12 +42,8 @@ def history_candle_metadata(report: HistoryCandleReport, code_version: str) -> M
 def series_metadata(report: SeriesDayReport, code_version: str) -> Metadata:
     """A day of funding rates, open interest, trades, or dividends and splits."""
     metadata: Metadata = {
-        "dagster/partition_row_count": dg.MetadataValue.int(report.rows),
-        "rows": dg.MetadataValue.int(report.rows),
-        "changed_rows": dg.MetadataValue.int(report.changed_rows),
-        **span_metadata(report.first_time, report.last_time),
-        "condition": dg.MetadataValue.text(report.condition.value),
-        "data_version": dg.MetadataValue.text(report.data_version or "empty"),
+        **rows_metadata(report.rows, report.changed_rows, report.first_time, report.last_time),
+        **content_metadata(report.condition, report.data_version),
         "code_version": dg.MetadataValue.text(code_version),
     }
     if report.reason:

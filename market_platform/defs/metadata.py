@@ -12,6 +12,7 @@ import dagster as dg
 
 from market_platform.defs.chart import candle_chart
 from market_platform.domain.clock import from_ms, to_ms
+from market_platform.domain.conditions import Condition
 from market_platform.domain.intervals import bucket_end, parse_interval
 
 if TYPE_CHECKING:
@@ -26,12 +27,9 @@ Metadata = dict[str, dg.MetadataValue]
 def tick_metadata(report: TickDayReport, code_version: str) -> Metadata:
     """A day of ticks: how many, when, how big, which condition, what is odd, and a picture of the day."""
     metadata: Metadata = {
-        "dagster/partition_row_count": dg.MetadataValue.int(report.rows),
-        "rows": dg.MetadataValue.int(report.rows),
-        **span_metadata(report.first_time, report.last_time),
+        **rows_metadata(report.rows, None, report.first_time, report.last_time),
         "bytes": dg.MetadataValue.int(report.bytes),
-        "condition": dg.MetadataValue.text(report.condition.value),
-        "data_version": dg.MetadataValue.text(report.data_version or "empty"),
+        **content_metadata(report.condition, report.data_version),
         "changed": dg.MetadataValue.bool(report.changed),
         "duplicates_dropped": dg.MetadataValue.int(report.duplicates),
         "anomalies": dg.MetadataValue.text(report.anomalies.describe()),
@@ -52,12 +50,8 @@ def tick_metadata(report: TickDayReport, code_version: str) -> Metadata:
 def candle_metadata(report: CandleDayReport, code_version: str) -> Metadata:
     """One interval's candles of a partition: how many, what changed, from what, and a picture where one says something."""
     metadata: Metadata = {
-        "dagster/partition_row_count": dg.MetadataValue.int(report.rows),
-        "rows": dg.MetadataValue.int(report.rows),
-        "changed_rows": dg.MetadataValue.int(report.changed_rows),
-        **span_metadata(report.first_time, report.last_time),
-        "condition": dg.MetadataValue.text(report.condition.value),
-        "data_version": dg.MetadataValue.text(report.data_version or "empty"),
+        **rows_metadata(report.rows, report.changed_rows, report.first_time, report.last_time),
+        **content_metadata(report.condition, report.data_version),
         "revision": dg.MetadataValue.int(report.revision),
         "built_from": dg.MetadataValue.text(report.input_version or "empty"),
         "code_version": dg.MetadataValue.text(code_version),
@@ -79,15 +73,12 @@ def candle_metadata(report: CandleDayReport, code_version: str) -> Metadata:
 def compaction_metadata(report: CompactionReport, code_version: str) -> Metadata:
     """A streamed day's file: how many ticks, of how many parts, how big, which hash, and what the stream missed."""
     metadata: Metadata = {
-        "dagster/partition_row_count": dg.MetadataValue.int(report.rows),
-        "rows": dg.MetadataValue.int(report.rows),
-        **span_metadata(report.first_time, report.last_time),
+        **rows_metadata(report.rows, None, report.first_time, report.last_time),
         "bytes": dg.MetadataValue.int(report.bytes),
         "parts": dg.MetadataValue.int(report.parts),
         "duplicates_dropped": dg.MetadataValue.int(report.duplicates),
         "gaps": dg.MetadataValue.int(report.gaps),
-        "condition": dg.MetadataValue.text(report.condition.value),
-        "data_version": dg.MetadataValue.text(report.content_hash or "empty"),
+        **content_metadata(report.condition, report.content_hash),
         "changed": dg.MetadataValue.bool(report.changed),
         "code_version": dg.MetadataValue.text(code_version),
     }
@@ -101,11 +92,26 @@ def hour_list(hours: tuple[int, ...] | list[int]) -> str:
     return ", ".join(str(hour) for hour in hours) or "none"
 
 
-def span_metadata(first: datetime | None, last: datetime | None) -> Metadata:
-    """First and last time, where there are any."""
-    if first is None or last is None:
-        return {}
-    return {"first_time": dg.MetadataValue.timestamp(first), "last_time": dg.MetadataValue.timestamp(last)}
+def rows_metadata(rows: int, changed: int | None, first: datetime | None, last: datetime | None) -> Metadata:
+    """How many rows, how many of them changed where that is counted, and their first and last time, where there are any."""
+    metadata: Metadata = {
+        "dagster/partition_row_count": dg.MetadataValue.int(rows),
+        "rows": dg.MetadataValue.int(rows),
+    }
+    if changed is not None:
+        metadata["changed_rows"] = dg.MetadataValue.int(changed)
+    if first is not None and last is not None:
+        metadata["first_time"] = dg.MetadataValue.timestamp(first)
+        metadata["last_time"] = dg.MetadataValue.timestamp(last)
+    return metadata
+
+
+def content_metadata(condition: Condition, data_version: str) -> Metadata:
+    """What to expect of the partition, and the version of what it holds."""
+    return {
+        "condition": dg.MetadataValue.text(condition.value),
+        "data_version": dg.MetadataValue.text(data_version or "empty"),
+    }
 
 
 def add_chart(metadata: Metadata, chart: str | None) -> None:

@@ -7,18 +7,19 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from market_platform.defs.assets.layers import layer_key
 from market_platform.defs.jobs import AssetJob
-from market_platform.defs.names import PAIR_TAG, TICKS, TRIGGER_TAG, asset_path, candle_layer, day_layers
-from market_platform.defs.partitions import Partitions, range_tags
+from market_platform.defs.names import TICKS, TRIGGER_TAG, candle_layer, day_layers
+from market_platform.defs.partitions import Partitions
 from market_platform.defs.recent import Look, unfinished_runs
 from market_platform.defs.repair import MOST_ATTEMPTS, Memory, Need, Repair, plan_repairs
+from market_platform.defs.repair_runs import GIVEN_UP, REPAIR, repair_request
 from market_platform.defs.resources import WAREHOUSE
 from market_platform.defs.symptoms import find_symptoms, is_in_flight
 from market_platform.domain.clock import Clock
 from market_platform.domain.intervals import parse_interval
 from market_platform.domain.pairs import TradingPair
 
-REPAIR = "repair"
 _EVERY_S = 120
 
 
@@ -61,10 +62,7 @@ def repair_sensor(
             in_flight=lambda key: is_in_flight(states, key),
         )
         for symptom in plan.given_up:
-            context.log.error(
-                f"{symptom.pair} {symptom.day} ({symptom.need}): given up after several attempts, still {symptom.reason}; "
-                "look at its last run, then materialise it by hand"
-            )
+            context.log.error(f"{symptom.pair} {symptom.day} ({symptom.need}): {GIVEN_UP.format(symptom.reason)}")
         requests = [_request(repair, pairs, jobs, now) for repair in plan.repairs]
         for repair in plan.repairs:
             context.log.info(
@@ -86,23 +84,8 @@ def _request(
         Need.WEEK: [candle_layer(parse_interval("1w"))],
         Need.MONTH: [candle_layer(parse_interval("1M"))],
     }[repair.need]
-    tags = {TRIGGER_TAG: REPAIR, PAIR_TAG: pair.name, "market/attempt": str(repair.attempt)}
     job = jobs.get(repair.need.value, jobs["days"])
-    selection = [dg.AssetKey(asset_path(pair, layer)) for layer in layers]
-    if repair.first == repair.last:
-        return dg.RunRequest(
-            run_key=repair.run_key(now),
-            job_name=job.name,
-            partition_key=repair.first.isoformat(),
-            asset_selection=selection,
-            tags=tags,
-        )
-    return dg.RunRequest(
-        run_key=repair.run_key(now),
-        job_name=job.name,
-        asset_selection=selection,
-        tags={**tags, **range_tags(repair.first, repair.last)},
-    )
+    return repair_request(repair, job.name, [layer_key(pair, layer) for layer in layers], now)
 
 
 def _nothing_to_do(waiting: int, deferred: int, repairing: int) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from market_platform.defs.history_repair import PastState, find_ill
 from market_platform.defs.jobs import HISTORY_DAYS
 from market_platform.defs.names import history_day_layers
+from market_platform.defs.past_state import PastState, find_ill
 from market_platform.defs.schedules import HISTORY_AT, days_expected, nightly_layers
 from market_platform.domain.conditions import Condition
 from market_platform.domain.errors import BadPayloadError

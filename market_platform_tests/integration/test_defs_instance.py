@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -14,13 +14,18 @@ import pytest
 import yaml
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_postgres.event_log import PostgresEventLogStorage
+from sqlalchemy import Engine, event
 
 from market_platform.defs import storage
+from market_platform.defs.assets.layers import Results, Step
+from market_platform.defs.assets.results import Made, layer_result
 from market_platform.defs.event_log import BatchedEventLog
 from market_platform.defs.housekeeping import delete_compute_logs, prune_job
 from market_platform.defs.instance import STEPS_AT_ONCE, configure_instance, exchange_pools
 from market_platform.defs.orphans import code_server_start, command_tags, fail_killed_commands, fail_orphaned_runs
-from market_platform.defs.resources import resources
+from market_platform.defs.partitions import partition_dates
+from market_platform.defs.policies import Policies
+from market_platform.defs.resources import PLATFORM, resources
 from market_platform.embedded.services import child_environment
 from market_platform.settings import load_settings
 from market_platform.starlistings import configured_pairs
@@ -347,3 +352,42 @@ def test_events_stored_together_are_what_dagster_stores_one_by_one(
     together, one_by_one = found
     assert [len(rows) for rows in together] == [2 * 2 * 2 + 2, 2, 3, 4]
     assert together == one_by_one
+
+
+def test_a_run_over_more_days_takes_no_more_statements_and_tells_each_day(instance: dg.DagsterInstance) -> None:
+    key = dg.AssetKey("counted")
+
+    def work(context: dg.AssetExecutionContext) -> Results:
+        days = partition_dates(context)
+        made = [Made(day, {"day": dg.MetadataValue.int(day.day)}, str(day)) for day in days]
+        yield layer_result(context, key, made)
+
+    spec = dg.AssetSpec(key, partitions_def=dg.DailyPartitionsDefinition("2024-03-01"))
+    step = Step([spec], work, PLATFORM).as_assets(Policies.standard(99))
+    nothing = {PLATFORM: dg.ResourceDefinition.none_resource()}
+    job = dg.Definitions(assets=[step], resources=nothing).resolve_implicit_global_asset_job_def()
+
+    def statements(first: str, last: str) -> int:
+        seen: list[str] = []
+
+        def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            seen.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", count)
+        try:
+            tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+            assert job.execute_in_process(instance=instance, tags=tags).success
+        finally:
+            event.remove(Engine, "before_cursor_execute", count)
+        return len(seen)
+
+    statements("2024-03-01", "2024-03-02")  # what is asked once is asked
+    assert statements("2024-03-03", "2024-03-04") == statements("2024-03-05", "2024-04-20")
+    records = instance.fetch_materializations(key, limit=100).records
+    told = {
+        each.partition_key: each.asset_materialization.metadata["day"].value
+        for each in records
+        if each.asset_materialization
+    }
+    assert len(told) == 2 + 2 + 47
+    assert all(day is not None and date.fromisoformat(day).day == value for day, value in told.items())

@@ -11,7 +11,8 @@ import dagster as dg
 
 from market_platform.defs.assets.layers import Results, Step, layer_key, layer_spec
 from market_platform.defs.assets.results import Made, layer_result, log_partitions
-from market_platform.defs.checks import Outcome, candle_check_specs, check_candle_days
+from market_platform.defs.check_specs import candle_check_specs
+from market_platform.defs.checks import Outcome, check_candle_days
 from market_platform.defs.failures import as_failure, is_last_attempt, typed_failures
 from market_platform.defs.metadata import candle_metadata
 from market_platform.defs.names import TICKS, candle_layer, day_intervals, identifier

@@ -16,7 +16,7 @@ from market_platform.defs.assets.candles import view_name
 from market_platform.defs.assets.exchange import source_key
 from market_platform.defs.assets.history_step import KeptReports, materialise
 from market_platform.defs.assets.layers import Step, layer_key, layer_spec
-from market_platform.defs.checks import history_check_specs
+from market_platform.defs.check_specs import history_check_specs
 from market_platform.defs.history_texts import candle_text, series_text
 from market_platform.defs.names import (
     HISTORY_LAYERS,

@@ -12,7 +12,7 @@ from market_platform.defs.assets.compaction import compacted_key
 from market_platform.defs.assets.history import history_candle_key, history_series_key
 from market_platform.defs.assets.layers import OWNERS, layer_key
 from market_platform.defs.assets.proof import has_proof, proof_key
-from market_platform.defs.checks import NO_PARTITION_FAILED
+from market_platform.defs.check_specs import NO_PARTITION_FAILED
 from market_platform.defs.metadata import Metadata
 from market_platform.defs.names import (
     TICKS,

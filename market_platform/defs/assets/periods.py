@@ -12,7 +12,8 @@ import dagster as dg
 from market_platform.defs.assets.candles import candle_description, view_name
 from market_platform.defs.assets.layers import Results, Step, layer_key, layer_spec
 from market_platform.defs.assets.results import Made, layer_result
-from market_platform.defs.checks import candle_check_specs, check_candle_days
+from market_platform.defs.check_specs import candle_check_specs
+from market_platform.defs.checks import check_candle_days
 from market_platform.defs.failures import typed_failures
 from market_platform.defs.history_texts import candle_text
 from market_platform.defs.metadata import candle_metadata

@@ -14,7 +14,8 @@ from market_platform.defs.assets.candles import report_candles_of_kept_days
 from market_platform.defs.assets.exchange import source_key
 from market_platform.defs.assets.layers import Results, Step, layer_spec
 from market_platform.defs.assets.results import Made, layer_result, log_partitions
-from market_platform.defs.checks import check_tick_days, tick_check_specs
+from market_platform.defs.check_specs import tick_check_specs
+from market_platform.defs.checks import check_tick_days
 from market_platform.defs.failures import as_failure, is_last_attempt, typed_failures
 from market_platform.defs.metadata import tick_metadata
 from market_platform.defs.names import TICKS, pool_name

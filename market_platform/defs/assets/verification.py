@@ -14,14 +14,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from market_platform.defs.assets.candles import candle_key
-from market_platform.defs.checks import (
-    EQUALS_EXCHANGE,
-    Finding,
-    Outcome,
-    check_result,
-    comparison_finding,
-    exchange_check_description,
-)
+from market_platform.defs.check_specs import EQUALS_EXCHANGE, exchange_check_description
+from market_platform.defs.checks import Finding, Outcome, check_result, comparison_finding
 from market_platform.defs.failures import is_last_attempt, typed_failures
 from market_platform.defs.names import day_intervals, pool_name
 from market_platform.defs.partitions import run_days

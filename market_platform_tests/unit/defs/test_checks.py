@@ -9,11 +9,8 @@ from decimal import Decimal
 import dagster as dg
 import pytest
 
+from market_platform.defs.check_specs import COVERAGE, NO_DUPLICATES, OHLC_SANITY, TICK_ANOMALIES
 from market_platform.defs.checks import (
-    COVERAGE,
-    NO_DUPLICATES,
-    OHLC_SANITY,
-    TICK_ANOMALIES,
     Finding,
     Outcome,
     check_candle_days,
