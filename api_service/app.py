@@ -135,6 +135,7 @@ def make_state(database: Database, settings: Settings, clock: Clock) -> State:
     """What lives as long as the process, wired: the feed empties what the others keep."""
 
     def on_candles(starlisting_ids: list[int] | None) -> None:
+        catalogue.note_candles(starlisting_ids)
         versions.forget(starlisting_ids)
         row_versions.forget(starlisting_ids)
 
@@ -154,7 +155,7 @@ def make_state(database: Database, settings: Settings, clock: Clock) -> State:
     calendars = Calendars(database)
     bodies = Bodies()
     candles = Candles(database, catalogue, calendars, versions, bodies, clock)
-    live = LiveService(database, settings, clock, registry)
+    live = LiveService(database, catalogue, settings, clock, registry)
     return State(
         database=database,
         catalogue=catalogue,

@@ -50,7 +50,7 @@ class CandleParameters(BaseModel):
     )
     exchange: str | None = Field(
         None,
-        description="Without it, of the exchanges that quote the symbol the one configured first; `X-Exchange` says which.",
+        description="Without it, the first configured exchange with candles of the symbol; `X-Exchange` says which.",
         max_length=40,
         examples=["dukascopy"],
     )

@@ -92,6 +92,8 @@ AnyAction = TypeVar("AnyAction", bound=msgspec.Struct)
 class _Head(msgspec.Struct):
     action: str
     starlisting_ids: Any = None
+    broker: Any = None
+    symbols: Any = None
 
 
 _head = msgspec.json.Decoder(_Head)
@@ -105,6 +107,11 @@ def parse_action(text: str | None) -> Action:
     """
     head, text = _parse_head(text)
     by_id = head.starlisting_ids is not None
+    if by_id and (head.broker is not None or head.symbols is not None):
+        raise ActionError(
+            "validation_error",
+            "a message names either `starlisting_ids`, or `broker` and `symbols`, not both; nothing was changed",
+        )
     match head.action:
         case "subscribe":
             return _parse_subscribe(text) if by_id else _parse(text, SubscribeSymbols)

@@ -57,7 +57,7 @@ class SymbolChart:
         history = await hub.history(topic, BARS, seq)
         await self._outbox.ready()
         bars = [bar for _, bar in bars_of_rows(history.candles)]
-        self._outbox.send(chart_frame("initial", self._listing.symbol, self._listing.interval, bars))
+        self._outbox.send(chart_frame("initial", self._listing, bars))
         self._begun = True
         self._sent_at = monotonic()
         if self._bars:
@@ -112,7 +112,7 @@ class SymbolChart:
             return
         bars = [self._bars[time] for time in sorted(self._bars)]
         self._bars.clear()
-        self._outbox.send(chart_frame("update", self._listing.symbol, self._listing.interval, bars))
+        self._outbox.send(chart_frame("update", self._listing, bars))
 
 
 class ChartSession:

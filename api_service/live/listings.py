@@ -12,6 +12,7 @@ from time import monotonic
 
 import orjson
 
+from api_service.catalogue import Catalogue
 from api_service.database import Database
 from api_service.live.errors import ActionError
 from api_service.live.sharing import SingleFlight
@@ -53,8 +54,9 @@ class Listing:
 class Listings:
     """The active starlistings, read when first needed and again after `forget()`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, catalogue: Catalogue) -> None:
         self._database = database
+        self._catalogue = catalogue
         self._by_id: dict[int, Listing] = {}
         self._by_symbol: dict[str, list[Listing]] = {}
         self._good_until = 0.0
@@ -105,7 +107,7 @@ class Listings:
         return found
 
     async def of_chart(self, symbol: str, timeframe: str, exchange: str | None) -> Listing:
-        """The starlisting of a symbol and timeframe; of several exchanges that have it, the one configured first, as REST does.
+        """The starlisting of a symbol and timeframe; of several exchanges that have it, the one that REST means.
 
         Raises:
             ActionError: there is none.
@@ -113,12 +115,12 @@ class Listings:
         """
         await self._refresh()
         plain = self.plain_symbol(symbol)
-        listed = [each for each in self._by_symbol.get(plain, []) if exchange in (None, each.exchange)]
-        found = next(
-            (each for each in listed if (each.exchange, each.interval) == (listed[0].exchange, timeframe)), None
-        )
+        wanted = exchange.strip().lower() if exchange else None
+        pair = await self._catalogue.pair_of(plain, wanted)
+        listed = [each for each in self._by_symbol.get(plain, []) if pair and each.trading_pair_id == pair.id]
+        found = next((each for each in listed if each.interval == timeframe), None)
         if found is None:
-            where = f" on {listed[0].exchange if listed else exchange}" if listed or exchange else ""
+            where = f" on {pair.exchange if pair else wanted}" if pair or wanted else ""
             raise ActionError("invalid_starlisting", f"there are no {timeframe} candles of {plain}{where}")
         return found
 

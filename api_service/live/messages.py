@@ -143,12 +143,10 @@ def bar_of_forming(candle: FormingCandle) -> tuple[int, str]:
     return time, f'{{"time":{time},{_numbers(candle)[1:]}'
 
 
-def chart_frame(kind: Literal["initial", "update"], symbol: str, timeframe: str, bars: Sequence[str]) -> bytes:
-    """Bars of a chart, oldest first."""
-    name = orjson.dumps(symbol).decode()
-    return frame(
-        f'{{"type":"{kind}","symbol":{name},"timeframe":"{timeframe}","bars":[{",".join(bars)}],"indicators":{{}}}}'.encode()
-    )
+def chart_frame(kind: Literal["initial", "update"], listing: Listing, bars: Sequence[str]) -> bytes:
+    """Bars of a chart, oldest first, and whose they are."""
+    named = f'"symbol":"{listing.symbol}","exchange":"{listing.exchange}","timeframe":"{listing.interval}"'
+    return frame(f'{{"type":"{kind}",{named},"bars":[{",".join(bars)}],"indicators":{{}}}}'.encode())
 
 
 def _from(message: dict[str, Any]) -> bytes:

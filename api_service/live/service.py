@@ -9,6 +9,7 @@ import asyncio
 
 from prometheus_client import CollectorRegistry
 
+from api_service.catalogue import Catalogue
 from api_service.database import Database
 from api_service.live.conversation import Services
 from api_service.live.hub import Hub
@@ -23,9 +24,11 @@ from market_platform.settings import Settings
 class LiveService:
     """The parts: `clients` is what the routes find in their scope; `run` works until it is cancelled."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, database: Database, catalogue: Catalogue, settings: Settings, clock: Clock, registry: CollectorRegistry
+    ) -> None:
         metrics = LiveMetrics(registry)
-        listings = Listings(database)
+        listings = Listings(database, catalogue)
         hub = Hub(database, metrics)
         self._listener = LiveListener(database, hub, metrics, listings.forget)
         self.clients = Clients(

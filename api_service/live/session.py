@@ -113,8 +113,8 @@ class Session:
             at = begins[each.id] if known else since
             self._subscriptions[each.id] = Subscription(each, action.history, at, is_ours=known)
         told: dict[str, Any] = {"starlisting_ids": ids}
-        if begins:
-            told["seq"] = {str(each): seq for each, seq in begins.items() if each not in action.since}
+        if numbers := {str(each): seq for each, seq in begins.items() if each not in action.since}:
+            told["seq"] = numbers
         self._outbox.send(success_frame(f"Subscribed to {len(ids)} starlisting(s)", **told))
         left = [self._subscriptions[each] for each in ids]
         try:

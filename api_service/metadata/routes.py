@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api_service.candles.representation import is_known
+from api_service.catalogue import preferred
 from api_service.metadata.schemas import Metadata, SymbolWithTimeframes
 from api_service.problems import ProblemError, problem_responses
 from api_service.routing import get
@@ -37,26 +38,38 @@ async def get_metadata(
         str | None, Query(description="Only this symbol, with its own timeframes.", examples=["EURUSD"])
     ] = None,
     exchange: Annotated[
-        str | None, Query(description="Without it, the exchange with data that was configured first.")
+        str | None,
+        Query(
+            description="Only its symbols; without it, a symbol is that of the first configured exchange with candles."
+        ),
     ] = None,
 ) -> Response:
-    """Every symbol that has data with its span and tick count, or one symbol with its timeframes."""
+    """Every symbol that has data, once, with its span and tick count, or one symbol with its timeframes."""
     database = state_of(request)["database"]
+    exchange = exchange.lower() if exchange else None
     if symbol is None:
         found = await database.run(load_summaries)
-        listed = [each for each in found if exchange in (None, each.exchange)]
+        listed = _each_symbol([each for each in found if exchange in (None, each.exchange)])
         return _answer(request, {"symbols": [_fields(each) for each in listed], "timeframes": _timeframes(listed)})
     try:
         name = normalise_symbol(symbol)
     except BadRequestError as error:
         raise ProblemError(error.code, str(error)) from None
     found = await database.run(lambda connection: load_summaries(connection, name))
-    chosen = [each for each in found if exchange in (None, each.exchange)]
+    chosen = _each_symbol([each for each in found if exchange in (None, each.exchange)])
     if not chosen:
         on = f" on {exchange}" if exchange else ""
         raise ProblemError("symbol_not_found", f"there is no data of {name}{on}; a backfill brings it here")
     first = chosen[0]
     return _answer(request, _fields(first) | {"timeframes": first.intervals}, {"x-exchange": first.exchange})
+
+
+def _each_symbol(summaries: Sequence[SymbolSummary]) -> list[SymbolSummary]:
+    """Each symbol once: as the chart API means it."""
+    quoted: dict[str, list[SymbolSummary]] = {}
+    for each in summaries:
+        quoted.setdefault(each.symbol, []).append(each)
+    return [preferred(each) for each in quoted.values()]
 
 
 def _fields(summary: SymbolSummary) -> dict[str, object]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -20,6 +20,11 @@ from market_platform.warehouse.chart_queries import Connection
 
 REFERENCE_CHANNEL = "reference"
 """Postgres notifies it in the commit that changes exchanges, trading pairs or starlistings."""
+
+
+Held = Literal[0, 1, 2]
+"""What is held of a pair: candles in Postgres (2), only ticks or trades in the lake (1), or nothing (0)."""
+HAS_CANDLES: Held = 2
 
 
 class ListedStarlisting(NamedTuple):
@@ -40,10 +45,11 @@ class ListedPair:
     active: bool
     first_day: date | None
     starlistings: Mapping[str, ListedStarlisting]
+    held: Held = 0
 
 
 class SymbolSummary(NamedTuple):
-    """A pair that has data: first and last moment of it in Unix seconds (rounded down) and its ticks in the lake."""
+    """A pair that has data: first and last moment of it in Unix seconds (rounded down), its ticks in the lake, what is held."""
 
     exchange: str
     symbol: str
@@ -52,6 +58,7 @@ class SymbolSummary(NamedTuple):
     latest: int
     tick_count: int
     intervals: Sequence[str]
+    held: Held
 
 
 class PairCalendar(NamedTuple):
@@ -63,9 +70,21 @@ class PairCalendar(NamedTuple):
 
 _READY = "SELECT EXISTS (SELECT FROM trading_pairs), EXISTS (SELECT FROM candle_days), EXISTS (SELECT FROM candles)"
 
-_PAIRS = """
-SELECT p.id, e.code, p.symbol, m.code, p.active AND e.active, p.first_day, i.name, s.id, s.active
-FROM trading_pairs AS p
+# Each step goes down an index and stops at the first row, however much history there is.
+_HELD = """
+coalesce(
+    (SELECT 2 FROM starlistings AS own CROSS JOIN LATERAL
+        (SELECT FROM candle_days AS d WHERE d.starlisting_id = own.id AND d.rows > 0 ORDER BY d.day LIMIT 1) AS filled
+     WHERE own.trading_pair_id = p.id AND own.active LIMIT 1),
+    (SELECT 1 FROM lake_totals AS t
+     WHERE t.trading_pair_id = p.id AND t.kind IN ('ticks', 'trades') AND t.rows > 0 LIMIT 1),
+    0
+)
+"""
+
+_PAIRS = f"""
+SELECT p.id, e.code, p.symbol, m.code, p.active AND e.active, p.first_day, p.held, i.name, s.id, s.active
+FROM (SELECT p.*, {_HELD} AS held FROM trading_pairs AS p OFFSET 0) AS p
 JOIN exchanges AS e ON e.id = p.exchange_id
 JOIN market_types AS m ON m.id = p.market_type_id
 LEFT JOIN starlistings AS s ON s.trading_pair_id = p.id
@@ -86,13 +105,14 @@ WHERE p.id = %(pair)s
 # Ticks (or trades) say how far a pair's data goes; where there are none (an exchange that gives candles only), its candles do,
 # and candles of a stream are newer than the last whole day of its ticks. Each look-up is one step down an index, so none of it
 # grows with history.
-_SUMMARIES = """
+_SUMMARIES = f"""
 SELECT e.code, p.symbol, m.code,
     floor(extract(epoch FROM coalesce(ticks.first_time, candle.first_time)))::bigint,
     floor(extract(epoch FROM greatest(ticks.last_time, candle.last_time, streamed.last_time)))::bigint,
     coalesce(ticks.rows, 0)::bigint,
     ARRAY(SELECT i.name FROM starlistings AS s JOIN intervals AS i ON i.id = s.interval_id
-          WHERE s.trading_pair_id = p.id AND s.active ORDER BY i.seconds)
+          WHERE s.trading_pair_id = p.id AND s.active ORDER BY i.seconds),
+    {_HELD}
 FROM trading_pairs AS p
 JOIN exchanges AS e ON e.id = p.exchange_id
 JOIN market_types AS m ON m.id = p.market_type_id
@@ -140,12 +160,23 @@ async def load_listed_pairs(connection: Connection) -> list[ListedPair]:
     cursor = await connection.execute(_PAIRS)
     found: dict[int, ListedPair] = {}
     starlistings: dict[int, dict[str, ListedStarlisting]] = {}
-    async for pair_id, exchange, symbol, market_type, active, first_day, interval, starlisting_id, listed in cursor:
+    async for (
+        pair_id,
+        exchange,
+        symbol,
+        market_type,
+        active,
+        first_day,
+        held,
+        interval,
+        starlisting_id,
+        listed,
+    ) in cursor:
         intervals = starlistings.setdefault(pair_id, {})
         if interval is not None:
             intervals[interval] = ListedStarlisting(starlisting_id, listed)
         if pair_id not in found:
-            found[pair_id] = ListedPair(pair_id, exchange, symbol, market_type, active, first_day, intervals)
+            found[pair_id] = ListedPair(pair_id, exchange, symbol, market_type, active, first_day, intervals, held)
     return list(found.values())
 
 

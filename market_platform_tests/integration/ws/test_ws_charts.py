@@ -6,8 +6,12 @@ from time import monotonic
 
 import pytest
 
-from market_platform_tests.fixtures.api_server import ApiServer
-from market_platform_tests.fixtures.live_market import LiveMarket, connected
+from market_platform.starlistings import parse_starlistings
+from market_platform.warehouse.reference import load_pair, sync_reference
+from market_platform_tests.fixtures.api_server import ApiServer, wait_for
+from market_platform_tests.fixtures.live_market import LIVE_STARLISTINGS, LiveMarket, connected
+
+SAME_SYMBOL = LIVE_STARLISTINGS + "    BTCUSDT: {coin: BTC, quote: USDT, market_type: perps}\n"
 
 pytestmark = pytest.mark.anyio
 
@@ -59,6 +63,32 @@ async def test_a_client_says_which_charts_it_wants(market: LiveMarket, api: ApiS
         assert (await client.next())["code"] == "unknown_action"
         await client.say(action="ping")
         assert (await client.next())["type"] == "pong"
+
+
+async def test_a_symbol_means_the_same_exchange_as_in_rest(market: LiveMarket, api: ApiServer) -> None:
+    with market.warehouse.begin() as conn:
+        sync_reference(conn, parse_starlistings(SAME_SYMBOL))
+        later = load_pair(conn, "hyperliquid", "BTCUSDT")
+    for pair, exchange in ((later, "hyperliquid"), (market.btc, "binance")):
+        market.candles(pair)
+
+        def meant(exchange: str = exchange) -> bool:
+            listed = api.get("/api/metadata", symbol="BTCUSDT")
+            rows = api.get("/api/candles/BTCUSDT/1m", from_=1_793_577_600, to=1_793_577_600)
+            return (
+                listed.headers.get("x-exchange") == rows.headers["x-exchange"] == exchange
+                and rows.headers["x-data-available"] == "true"
+            )
+
+        wait_for(meant)
+        async with connected(api.url, "/ws/BTCUSDT", greeted=False) as client:
+            initial = await client.next()
+            assert (initial["type"], initial["exchange"], len(initial["bars"])) == ("initial", exchange, 1)
+            market.candles(pair)
+            update = await client.until(type="update")
+            assert (update["symbol"], update["exchange"]) == ("BTCUSDT", exchange)
+            await client.say(action="subscribe", symbol="BTCUSDT", exchange="HyperLiquid")
+            assert (await client.until(type="initial"))["exchange"] == "hyperliquid"
 
 
 async def test_a_chart_that_is_not_there_is_closed_with_1008(api: ApiServer) -> None:

@@ -62,6 +62,12 @@ WRONG = [
         "types",
     ),
     ('{"action":"auth"}', "validation_error", "auth"),
+    (
+        '{"action":"subscribe","starlisting_ids":[1],"broker":"binance","symbols":["BTCUSDT"]}',
+        "validation_error",
+        "not both",
+    ),
+    ('{"action":"unsubscribe","starlisting_ids":[1],"symbols":["BTCUSDT"]}', "validation_error", "not both"),
 ]
 """A message, the code it is answered with, and a word of the answer."""
 

@@ -158,7 +158,7 @@ async def test_since_resumes_after_a_number(market: LiveMarket, api: ApiServer) 
         assert seqs(client.seen, one) == [6, 7, 8, 9]
         assert seqs(client.seen, other) == list(range(2, 402))
         await client.say(action="subscribe", starlisting_ids=[one], since={str(one): 7})  # from memory, this time
-        await client.until(type="success")
+        assert "seq" not in await client.until(type="success")  # the client knows where it begins
         assert [(await client.next())["seq"] for _ in range(2)] == [8, 9]
         await client.say(action="subscribe", starlisting_ids=[one], since={str(one): 9})
         await client.until(type="success")

@@ -7,9 +7,11 @@ from typing import Any, cast
 
 import pytest
 
+from api_service.catalogue import Catalogue
 from api_service.database import Database
 from api_service.live.errors import ActionError
 from api_service.live.listings import Listings
+from market_platform.warehouse.pair_queries import ListedPair, load_listed_pairs
 from market_platform.warehouse.starlisting_queries import StarlistingRow
 
 
@@ -35,12 +37,22 @@ def _row(number: int, exchange_id: int, exchange: str, interval: str) -> Starlis
 
 
 class _Rows:
-    async def run(self, _: object) -> list[StarlistingRow]:
+    """A database that has the list as pairs and as starlistings."""
+
+    async def run(self, load: object) -> Any:
+        if load is load_listed_pairs:
+            return [_pair(2, "oanda"), _pair(7, "binance")]
         return [_row(1, 7, "binance", "1m"), _row(2, 7, "binance", "5m"), _row(3, 2, "oanda", "1m")]
 
 
+def _pair(number: int, exchange: str) -> ListedPair:
+    return ListedPair(number, exchange, "EURUSD", "spot", active=True, first_day=None, starlistings={})
+
+
 def _of_chart(*asked: Any) -> str:
-    return asyncio.run(Listings(cast("Database", _Rows())).of_chart(*asked)).exchange
+    database = cast("Database", _Rows())
+    listings = Listings(database, Catalogue(database, lambda: True))
+    return asyncio.run(listings.of_chart(*asked)).exchange
 
 
 def test_a_symbol_of_several_exchanges_means_the_one_configured_first() -> None:

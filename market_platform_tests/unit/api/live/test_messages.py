@@ -64,8 +64,11 @@ def test_a_chart_s_bars_are_numbers_in_unix_seconds() -> None:
     time, bar = bar_of_forming(FormingCandle(7, 60_000, "1.0", "2.50", "0.5", "100", "0", 1, 0))
     assert time == 60
     assert bar == '{"time":60,"open":1,"high":2.5,"low":0.5,"close":100,"volume":0}'
-    [text] = texts(chart_frame("initial", "BTCUSDT", "1m", [bar]))
-    assert text.startswith(b'{"type":"initial","symbol":"BTCUSDT","timeframe":"1m","bars":[{"time":60')
+    [text] = texts(chart_frame("initial", LISTING, [bar]))
+    assert text.startswith(
+        b'{"type":"initial","symbol":"%b","exchange":"%b","timeframe":"%b","bars":[{"time":60'
+        % tuple(each.encode() for each in (LISTING.symbol, LISTING.exchange, LISTING.interval))
+    )
 
 
 def test_a_subscription_is_read_with_its_numbers() -> None:
