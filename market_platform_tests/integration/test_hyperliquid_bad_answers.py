@@ -16,13 +16,15 @@ from market_platform.domain.errors import (
     ExchangeUnavailableError,
     RateLimitedError,
 )
-from market_platform.domain.intervals import MINUTE_MS
+from market_platform.domain.intervals import MINUTE_MS, parse_interval
 from market_platform.exchanges.day_rows import HOUR_MS
 from market_platform_tests.fixtures.bad_exchange import Answer
 from market_platform_tests.fixtures.history_rows import rows_of, span, states
 from market_platform_tests.fixtures.hyperliquid_past import DAYS, Hyperliquid, candles_of, fundings_of
 from market_platform_tests.fixtures.scripted_past import backwards, overlapping, row_twice, stuck
 from market_platform_tests.recordings import recording
+
+MINUTE = parse_interval("1m")
 
 pytestmark = pytest.mark.usefixtures("instant_retries")
 
@@ -113,6 +115,14 @@ def test_a_page_that_overlaps_the_one_before_gives_each_candle_once() -> None:
     assert [row[0] for row in rows_of(got)] == list(range(*span(DAYS[0], DAYS[-1]), HOUR_MS))
 
 
+def test_a_page_that_overlaps_the_one_before_gives_each_rate_once() -> None:
+    server = Hyperliquid(most=30)
+    server.meddle = overlapping()
+    got = fundings_of(server)
+    assert states(got) == dict.fromkeys(DAYS, "available")
+    assert [row.time_ms for day in got.days for row in day.rows] == list(range(*span(DAYS[0], DAYS[-1]), HOUR_MS))
+
+
 def test_the_same_page_again_fails_what_it_should_have_brought_and_keeps_the_days_before() -> None:
     server = Hyperliquid(most=30)
     server.meddle = stuck()
@@ -159,6 +169,16 @@ def test_a_young_market_has_nothing_before_its_first_candle() -> None:
     assert list(states(got).values()) == ["missing", "degraded", "available"]
     assert {each.reason for each in got.days[:2]} == {"Hyperliquid's first candle of it is of 2026-11-16 10:00 UTC"}
     assert got.days[0].condition is Condition.MISSING
+
+
+def test_a_day_that_the_edge_has_cut_is_asked_for_from_the_edge_on() -> None:
+    """So that the answer to the whole day's question, which is another one, is not taken for what it was made of."""
+    server = Hyperliquid()
+    got = candles_of(server, MINUTE)
+    edge = server.now_ms - 4999 * MINUTE_MS
+    assert list(states(got).values()) == ["degraded", "available", "available"]
+    assert [each["req"]["startTime"] for each in server.asked] == [0, edge]
+    assert got.days[0].missing == tuple(range(day_start_ms(DAYS[0]), edge, MINUTE_MS))
 
 
 def test_questions_are_the_days_own_so_that_answers_can_be_compared() -> None:
