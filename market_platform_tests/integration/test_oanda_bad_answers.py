@@ -144,6 +144,16 @@ def test_a_day_is_over_when_oanda_says_so_not_our_clock() -> None:
     assert list(states(candles_of(server, MINUTE, DAYS, ahead)).values()) == ["available", "pending"]
 
 
+@pytest.mark.parametrize(("seconds", "state"), [(30, "pending"), (90, "available")])
+def test_a_day_that_ended_less_than_a_minute_ago_and_nothing_after_it_is_pending(seconds: int, state: str) -> None:
+    server = Oanda()
+    end = day_start_ms(DAYS[1]) + DAY_MS
+    server.silent = range(end, end + HOUR_MS, MINUTE_MS)
+    server.now_ms = end + seconds * 1000
+    got = candles_of(server, MINUTE, DAYS, from_ms(server.now_ms))
+    assert list(states(got).values()) == ["available", state]
+
+
 @pytest.mark.parametrize("how", ["a row twice", "backwards"])
 def test_a_page_in_disorder_is_refused(how: str) -> None:
     server = Oanda()

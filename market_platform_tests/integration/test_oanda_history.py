@@ -99,3 +99,10 @@ def test_sundays_open_by_new_york_s_clock(sunday: date, opens: int) -> None:
     start = day_start_ms(sunday)
     expected = holes(set(), sunday, HOUR, FOREX_HOURS)
     assert expected == tuple(range(start + opens * HOUR_MS, start + DAY_MS, HOUR_MS))
+
+
+def test_an_hour_in_which_the_market_closes_is_due() -> None:
+    last = day_start_ms(FRIDAY) + 21 * HOUR_MS
+    there = set(range(day_start_ms(FRIDAY), last, HOUR_MS))
+    assert holes(there, FRIDAY, HOUR, FOREX_HOURS) == (last,)
+    assert holes({*there, last}, FRIDAY, HOUR, FOREX_HOURS) == ()

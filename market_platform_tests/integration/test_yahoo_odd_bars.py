@@ -58,7 +58,9 @@ def test_a_bar_that_is_not_even_listed_makes_the_day_degraded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("high", 180.0), ("low", 200.0), ("open", -190.0), ("close", 0)], ids=["high", "low", "-", "0"]
+    ("name", "value"),
+    [("high", 180.0), ("low", 200.0), ("low", 190.4), ("open", -190.0), ("close", 0)],
+    ids=["high", "low", "low above open", "-", "0"],
 )
 def test_an_impossible_bar_is_left_out_named_and_missing(name: str, value: float) -> None:
     day = fetch(replaced(name, 3, value))[0].days[0]
@@ -82,6 +84,14 @@ def test_the_price_of_the_moment_at_the_end_is_no_bar_and_no_alarm() -> None:
     columns["time"][-1] = OPEN_S + 23_401
     day = fetch(json_answer(chart("15m", columns, regularMarketTime=OPEN_S + 23_401)))[0].days[0]
     assert (day.condition, day.count, day.flags) == (Condition.AVAILABLE, 26, ())
+
+
+def test_a_row_off_the_grid_that_is_not_the_last_is_no_price_of_the_moment() -> None:
+    columns = session(28)
+    columns["time"][-2:] = [OPEN_S + 23_401, OPEN_S + 23_402]
+    day = fetch(json_answer(chart("15m", columns, regularMarketTime=OPEN_S + 23_402)))[0].days[0]
+    assert (day.condition, day.count) == (Condition.AVAILABLE, 26)
+    assert "1 bars outside the sessions were refused" in day.flags[0]
 
 
 def test_the_last_bar_may_come_twice_with_one_time_and_the_first_counts() -> None:
