@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from market_platform.domain.errors import BadRequestError
+from market_platform.domain.errors import BadRequestError, CorruptObjectError
 from market_platform.pipeline.loaded_files import file_hash, refuse_loaded
 from market_platform.pipeline.tick_files import first_line, read_tick_file
 from market_platform.warehouse.bulk_loads import (
@@ -71,7 +71,8 @@ def load_files(
 
     Raises:
         BadRequestError: an earlier load is neither finished nor taken back, or brought one of the files.
-        CorruptObjectError: a file is bad; nothing of it stays, those before it do, and the load waits to be resumed.
+        CorruptObjectError: a file is bad; nothing of it stays, those before it do, and the load waits to be resumed. Where
+            none came before it, there is no load.
         WarehouseError: Postgres refuses a value.
     """
     interrupted = open_load(session.connection)
@@ -79,6 +80,7 @@ def load_files(
         raise BadRequestError(described(interrupted))
     if not again:
         refuse_loaded(session.connection, pair.id, pair.name, files)
+    next(read_tick_file(files[0], pair.id, accept_floats=accept_floats), None)  # before an index is dropped for nothing
     load = start_load(
         session.connection,
         pair.id,
@@ -89,7 +91,13 @@ def load_files(
     )
     if load.indexes:
         told(f"dropped the index {', '.join(load.indexes)}")
-    return _go_on(session, load, told)
+    try:
+        return _go_on(session, load, told)
+    except CorruptObjectError:
+        begun = open_load(session.connection)
+        if begun is not None and not begun.rows:
+            roll_back_load(session, told)
+        raise
 
 
 def resume_load(session: TicksSession, told: Told) -> BulkLoad:

@@ -150,7 +150,6 @@ def test_floats_only_when_they_are_accepted(
     pl.DataFrame({"time": [1709546400123], "bid": [1.1], "ask": [1.2]}).write_parquet(path)
     with pytest.raises(CorruptObjectError, match=r"bid: floating-point numbers.*--accept-floats"):
         load_files(session, pair, [path], quiet, manage_indexes=False)
-    roll_back_load(session, quiet)
     load_files(session, pair, [path], quiet, manage_indexes=False, accept_floats=True)
     assert stored(warehouse.url)[0][1:3] == (Decimal("1.1"), Decimal("1.2"))
 
@@ -168,6 +167,25 @@ def test_a_load_taken_back_leaves_what_was_there_before(
     assert indexes(warehouse.url) == []
     assert roll_back_load(session, quiet).state == "rolled_back"
     assert count_rows(warehouse.url) == len(rows)
+    assert indexes(warehouse.url) == [(INDEX, True)]
+    with pytest.raises(BadRequestError, match="no load was interrupted"):
+        roll_back_load(session, quiet)
+
+
+def test_a_bad_file_of_which_nothing_is_in_leaves_no_load_behind(
+    tmp_path: Path, warehouse: Warehouse, pair: PairRow, session: TicksSession
+) -> None:
+    wrong, late = tmp_path / "README.csv", as_csv(tmp_path / "late.csv", rows_of(distinct_ticks(DAY, 300_000)))
+    wrong.write_text("# a title\nand words\n")
+    with late.open("a") as file:
+        file.write("x,1,1,1,1\n")
+    told: list[str] = []
+    with pytest.raises(CorruptObjectError):
+        load_files(session, pair, [wrong], told.append, manage_indexes=True)
+    assert told == [], "no index was dropped"
+    with pytest.raises(CorruptObjectError, match=r"late\.csv"):
+        load_files(session, pair, [late], told.append, manage_indexes=True)
+    assert count_rows(warehouse.url) == 0
     assert indexes(warehouse.url) == [(INDEX, True)]
     with pytest.raises(BadRequestError, match="no load was interrupted"):
         roll_back_load(session, quiet)
@@ -254,10 +272,10 @@ def test_what_the_table_had_in_the_span_of_a_file_is_told(
 def test_an_index_that_was_not_finished_is_built_anew(
     tmp_path: Path, warehouse: Warehouse, pair: PairRow, session: TicksSession
 ) -> None:
-    bad = tmp_path / "bad.csv"
+    good, bad = as_csv(tmp_path / "good.csv", rows_of(distinct_ticks(DAY, 5))), tmp_path / "bad.csv"
     bad.write_text(HEADER + "x\n")
     with pytest.raises(CorruptObjectError):
-        load_files(session, pair, [bad], quiet, manage_indexes=True)
+        load_files(session, pair, [good, bad], quiet, manage_indexes=True)
     with psycopg.connect(warehouse.url, autocommit=True) as conn:
         conn.execute(f'CREATE INDEX {INDEX} ON market_ticks (trading_pair_id, "time")')
         conn.execute(f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{INDEX}'::regclass")

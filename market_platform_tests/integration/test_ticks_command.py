@@ -86,14 +86,15 @@ def test_from_a_file_into_the_lake_and_out_of_postgres(
 def test_an_interrupted_load_is_told_everywhere_with_both_ways_on(
     run: Run, warehouse: Warehouse, pair: PairRow, tmp_path: Path
 ) -> None:
-    path = tmp_path / "a.csv"
+    good, path = tmp_path / "good.csv", tmp_path / "a.csv"
+    good.write_text(HEADER + "2024-03-04 09:00:00,1.1,1.2,1,1\n")
     path.write_text(HEADER + "2024-03-04 10:00:00,1.1,-1.2,1,1\n")
-    start = ("load", str(path), "--pair", "dukascopy/EURUSD", "--manage-indexes")
+    start = ("load", str(good), str(path), "--pair", "dukascopy/EURUSD", "--manage-indexes")
     code, _, err = run(*start)
     assert code == 1
     assert f"{path}, line 2, ask: '-1.2' is not a price" in err
     told = (
-        "load 1 of dukascopy/EURUSD was interrupted: 0 of 1 files (0 rows) are in, the index market_ticks_pair_time is "
+        "load 1 of dukascopy/EURUSD was interrupted: 1 of 2 files (1 rows) are in, the index market_ticks_pair_time is "
         "dropped; finish it with `market-platform ticks load --resume`, or take it back with `ticks load --roll-back`"
     )
     assert told in err
@@ -167,9 +168,10 @@ def test_status_without_the_index_tells_what_was_moved_and_counts_nothing(
 ) -> None:
     insert_rows(warehouse.url, pair.id, rows_of(distinct_ticks(DAY, 20)))
     assert run("to-lake")[0] == 0
-    path = tmp_path / "a.csv"
+    good, path = tmp_path / "good.csv", tmp_path / "a.csv"
+    good.write_text(HEADER + "2024-03-04 09:00:00,1.1,1.2,1,1\n")
     path.write_text(HEADER + "x\n")
-    assert run("load", str(path), "--pair", "dukascopy/EURUSD", "--manage-indexes")[0] == 1
+    assert run("load", str(good), str(path), "--pair", "dukascopy/EURUSD", "--manage-indexes")[0] == 1
     lines = run("status")[1].splitlines()
     assert lines[1].split("\t")[2:4] == ["verified", "not counted"]
     assert lines[2] == "1 days: 1 verified; rows in Postgres not counted"
