@@ -59,7 +59,7 @@ async def load_facts(connection: Connection) -> StreamFacts:
 
 def streamer_health(state: StreamState, now: datetime) -> StreamerHealth:
     """A streamer's state as of `now`."""
-    age = _age(state.updated_at, now)
+    age = age_of(state.updated_at, now)
     return StreamerHealth(
         name=state.name,
         running=age is not None and age <= SILENT_S,
@@ -68,7 +68,7 @@ def streamer_health(state: StreamState, now: datetime) -> StreamerHealth:
         started_at=state.started_at,
         journal_rows=state.journal_rows,
         journal_bytes=state.journal_bytes,
-        oldest_pending_age_s=_age(state.oldest_pending_at, now),
+        oldest_pending_age_s=age_of(state.oldest_pending_at, now),
         updated_age_s=age,
     )
 
@@ -77,7 +77,7 @@ def exchange_health(exchange: str, display: str, facts: StreamFacts, now: dateti
     """An exchange's health as of `now`; `not_streamed` when no streamer ever had a connection to it."""
     mine = [each for each in facts.connections if each.exchange == exchange]
     gaps = facts.gaps.get(exchange)
-    oldest_gap = _age(gaps.oldest if gaps else None, now)
+    oldest_gap = age_of(gaps.oldest if gaps else None, now)
     connections = [_connection_health(each, now) for each in mine]
     status, reasons = _judged(connections, oldest_gap, _unknown_pairs(mine))
     ages = [each.last_message_age_s for each in connections if each.last_message_age_s is not None]
@@ -122,7 +122,7 @@ def _connection_health(connection: StreamConnection, now: datetime) -> Connectio
         state=connection.state,
         breaker=connection.breaker,
         connected_at=connection.connected_at,
-        last_message_age_s=_age(connection.last_message_at, now),
+        last_message_age_s=age_of(connection.last_message_at, now),
         last_event_time=connection.last_event_time,
         lag_ms=connection.lag_ms,
         subscriptions=connection.subscriptions,
@@ -131,7 +131,7 @@ def _connection_health(connection: StreamConnection, now: datetime) -> Connectio
         dead_letters=connection.dead_letters,
         reconnects=connection.reconnects,
         last_error=connection.last_error,
-        updated_age_s=_age(connection.updated_at, now),
+        updated_age_s=age_of(connection.updated_at, now),
         details=dict(connection.details),
     )
 
@@ -169,5 +169,6 @@ def _judged(
     return ("degraded" if reasons else "healthy"), reasons
 
 
-def _age(moment: datetime | None, now: datetime) -> float | None:
+def age_of(moment: datetime | None, now: datetime) -> float | None:
+    """Seconds since a moment, never negative."""
     return None if moment is None else round(max((now - moment).total_seconds(), 0.0), 3)

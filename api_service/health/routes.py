@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from fastapi import APIRouter, Request, Response
 
+from api_service.health.detailed import detailed_health, load_service_facts
 from api_service.health.exchanges import (
+    StreamFacts,
     exchange_health,
     is_well,
     load_facts,
     streamed_exchanges,
     streamer_health,
 )
-from api_service.health.schemas import Alive, Collector, ExchangeHealth, Health, Ready
+from api_service.health.schemas import Alive, Collector, DetailedHealth, ExchangeHealth, Health, Ready
 from api_service.problems import ProblemError, problem_responses
 from api_service.routing import get
 from api_service.state import state_of
@@ -19,6 +23,7 @@ from market_platform.domain.errors import SchemaMismatchError, WarehouseUnavaila
 from market_platform.warehouse.pair_queries import check_ready
 
 router = APIRouter(tags=["health"])
+AWAY = (WarehouseUnavailableError, SchemaMismatchError)
 
 
 @get(
@@ -34,28 +39,34 @@ async def get_health(request: Request, response: Response) -> Health:
     response.headers["cache-control"] = "no-store"
     now = state["clock"]()
     listening = state["feed"].trusted
-    health = Health(
-        status="healthy",
-        timestamp=now,
-        database="connected",
-        collectors={},
-        streamers=[],
-        change_feed="listening" if listening else "not_listening",
-    )
     try:
         facts = await state["database"].run(load_facts)
-    except (WarehouseUnavailableError, SchemaMismatchError) as error:
+    except AWAY as error:
         response.status_code = 503
-        health.status = "unhealthy"
-        health.database = "schema_mismatch" if isinstance(error, SchemaMismatchError) else "disconnected"
-        return health
-    health.streamers = [streamer_health(each, now) for each in facts.streamers]
-    for exchange in streamed_exchanges(facts):
-        health.collectors[exchange] = Collector(**exchange_health(exchange, exchange, facts, now).model_dump())
-    collecting = all(each.status == "healthy" for each in health.collectors.values()) and is_well(health.streamers)
-    if not (listening and collecting):
-        health.status = "degraded"
-    return health
+        return _away(error, now, listening=listening)
+    return _judged(facts, now, listening=listening)
+
+
+@get(
+    router,
+    "/health/detailed",
+    summary="How everything is",
+    operation_id="get_detailed_health",
+    responses={503: {"model": DetailedHealth, "description": "Unhealthy."}},
+)
+async def get_detailed_health(request: Request, response: Response) -> DetailedHealth:
+    """What `/health` says, and: why, every exchange in full, how fresh candles are, what the lake holds, versions."""
+    state = state_of(request)
+    response.headers["cache-control"] = "no-store"
+    now = state["clock"]()
+    listening = state["feed"].trusted
+    try:
+        names = await state["starlistings"].exchanges()
+        facts = await state["database"].run(load_service_facts)
+    except AWAY as error:
+        response.status_code = 503
+        return detailed_health(_away(error, now, listening=listening), None, {}, now)
+    return detailed_health(_judged(facts.streams, now, listening=listening), facts, names, now)
 
 
 @get(
@@ -96,3 +107,34 @@ async def get_readyz(request: Request, response: Response) -> Ready:
     await state_of(request)["database"].run(check_ready)
     response.headers["cache-control"] = "no-store"
     return Ready(status="ready")
+
+
+def _away(error: Exception, now: datetime, *, listening: bool) -> Health:
+    """Unhealthy: the database can't be read."""
+    health = _blank(now, listening=listening)
+    health.status = "unhealthy"
+    health.database = "schema_mismatch" if isinstance(error, SchemaMismatchError) else "disconnected"
+    return health
+
+
+def _judged(facts: StreamFacts, now: datetime, *, listening: bool) -> Health:
+    """Healthy, or degraded where something is not as it should be."""
+    health = _blank(now, listening=listening)
+    health.streamers = [streamer_health(each, now) for each in facts.streamers]
+    for exchange in streamed_exchanges(facts):
+        health.collectors[exchange] = Collector(**exchange_health(exchange, exchange, facts, now).model_dump())
+    collecting = all(each.status == "healthy" for each in health.collectors.values()) and is_well(health.streamers)
+    if not (listening and collecting):
+        health.status = "degraded"
+    return health
+
+
+def _blank(now: datetime, *, listening: bool) -> Health:
+    return Health(
+        status="healthy",
+        timestamp=now,
+        database="connected",
+        collectors={},
+        streamers=[],
+        change_feed="listening" if listening else "not_listening",
+    )

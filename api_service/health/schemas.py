@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
@@ -86,6 +87,47 @@ class Health(BaseModel):
     change_feed: Literal["listening", "not_listening"] = Field(
         description="Whether changes are heard of; when not, every request asks Postgres."
     )
+
+
+class CandleFreshness(BaseModel):
+    """How fresh an exchange's candles are; ages are since a candle's open."""
+
+    pairs: int = Field(description="Active pairs.")
+    pairs_with_candles: int
+    newest_candle: AwareDatetime | None = Field(description="Open time of the newest candle of any pair.")
+    newest_candle_age_s: float | None
+    stalest_pair: str | None = Field(description="The pair whose newest candle is the oldest.")
+    stalest_candle_age_s: float | None
+
+
+class LakeHealth(BaseModel):
+    """What the lake holds by the manifests in Postgres; the lake itself is never asked."""
+
+    days: int = Field(description="Day files.")
+    rows: int = Field(description="Ticks, trades and quotes in them.")
+    bytes: int
+    newest_day: date | None
+
+
+class VersionsInUse(BaseModel):
+    """What runs."""
+
+    service: str
+    python: str
+    postgres: str | None
+    timescaledb: str | None = Field(description="Null where it is not installed.")
+    migration: str | None = Field(description="The newest migration applied.")
+
+
+class DetailedHealth(Health):
+    """All that is known; what has to be read from the database is null or empty while that can't be."""
+
+    reasons: list[str] = Field(description="Why it is not healthy.")
+    database_latency_ms: float | None
+    exchanges: dict[str, ExchangeHealth] = Field(description="Every configured exchange, as /health/{exchange} has it.")
+    freshness: dict[str, CandleFreshness] = Field(description="By exchange.")
+    lake: LakeHealth | None
+    versions: VersionsInUse
 
 
 class Alive(BaseModel):
