@@ -88,6 +88,8 @@ TRANSIENT: dict[str, Fault] = {
     "off the grid": lambda rows: [_moved(rows[0], 1), *rows[1:]],
     "too many rows": lambda rows: [*rows, _moved(rows[-1], MINUTE_MS)],
     "impossible prices": lambda rows: [[*rows[0][:2], "1", "2", *rows[0][4:]], *rows[1:]],
+    "too many digits": lambda rows: [[rows[0][0], f"{rows[0][1]}00000000000000001", *rows[0][2:]], *rows[1:]],
+    "a volume without trades": lambda rows: [[*rows[0][:8], 0, *rows[0][9:]], *rows[1:]],
 }
 """Answers that are wrong and known to be; only what comes next can be right."""
 TOLERATED: dict[str, Fault] = {
@@ -192,6 +194,17 @@ def test_nothing_is_due_before_the_market_opened() -> None:
         BinancePast(NOW, listed_ms=listed // 3_600_000 * 3_600_000), lambda it: it.candles(PERP, HOUR, days)
     )
     assert [each.count for each in hours.days] == [0, 7, 24]
+
+
+def test_candles_before_the_market_s_first_one_fail_the_day() -> None:
+    """One of the two answers is wrong."""
+
+    def early(rows: Rows) -> Rows:
+        return [_moved(rows[0], -5 * HOUR.ms), *rows]
+
+    past = BinancePast(NOW, listed_ms=START + 5 * HOUR.ms, faults={(KLINES, 1): early})
+    found, _ = asked(past, lambda it: it.candles(PERP, HOUR, [DAY]))
+    assert "there are some before the market's first one" in str(failure(found))
 
 
 def test_a_day_that_is_not_over_there_is_pending() -> None:

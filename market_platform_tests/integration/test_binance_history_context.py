@@ -61,10 +61,11 @@ def test_short_pages_of_funding_are_followed_to_the_end(hours: int, keep: int) -
     assert [each.count for each in found.days] == [24 // hours] * 6
 
 
+@pytest.mark.parametrize("after", [8, 9])
 @pytest.mark.parametrize("hours", [1, 4, 8])
-def test_a_rate_in_the_middle_that_is_missing_is_asked_for_and_then_told(hours: int) -> None:
-    """It comes when it was the page's fault, and is named when Binance has none."""
-    at = START + 8 * hours * 3_600_000
+def test_a_rate_in_the_middle_that_is_missing_is_asked_for_and_then_told(hours: int, after: int) -> None:
+    """It comes when it was the page's fault, and is named when Binance has none; of hourly rates the one at 09:00, too."""
+    at = START + after * hours * 3_600_000
 
     def skip(rows: Rows) -> Rows:
         return [row for row in rows if row["fundingTime"] // MINUTE_MS * MINUTE_MS != at]
