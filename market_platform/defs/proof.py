@@ -3,7 +3,7 @@
 Belongs here: that. Does not: the asset itself (assets/proof.py).
 """
 
-# no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
+from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import time

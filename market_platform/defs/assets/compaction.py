@@ -1,6 +1,6 @@
 """A streamed day's ticks as one verified file: the parts of the day → sorted, each trade once, committed in `lake_days`."""
 
-# no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
+from __future__ import annotations
 
 from functools import partial
 

@@ -1,6 +1,6 @@
 """Data sets for models as assets: one a data set, a partition a day or a month, all pairs of a database that may be passed on."""
 
-# no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
+from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -141,7 +141,7 @@ def _materialise(
     yield layer_result(context, kind.key, made)
 
 
-def _metadata(done: "PartitionExport", private_files: str | None) -> Metadata:
+def _metadata(done: PartitionExport, private_files: str | None) -> Metadata:
     """What a person sees of a partition."""
     changed = sum(each.changed for each in done.files)
     largest = sorted(done.files, key=lambda each: -each.rows)[:_SHOWN_FILES]

@@ -3,7 +3,7 @@
 A report asset with one check. It runs before the night's history, which writes the exchange's own candles over streamed ones.
 """
 
-# no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
+from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
@@ -90,7 +90,7 @@ def _materialise(context: dg.AssetExecutionContext, pair: TradingPair, policies:
     provenance = Provenance(context.run.run_id, PROOF_VERSION)
     reports: list[ProofReport] = []
 
-    def on_report(report: "ProofReport") -> None:
+    def on_report(report: ProofReport) -> None:
         reports.append(report)
         context.log.info(
             f"{pair.name} {report.day}: {report.minutes:,} minutes, {len(report.differences):,} differences, "
@@ -111,11 +111,11 @@ def _materialise(context: dg.AssetExecutionContext, pair: TradingPair, policies:
     yield layer_result(context, proof_key(pair), [_made(report) for report in reports], [outcome])
 
 
-def _made(report: "ProofReport") -> Made:
+def _made(report: ProofReport) -> Made:
     return Made(report.day, proof_metadata(report), _version(report))
 
 
-def proof_finding(report: "ProofReport") -> Finding:
+def proof_finding(report: ProofReport) -> Finding:
     """What a day's proof comes to: an error for what nothing explains, a warning for the rest."""
     unexplained = report.unexplained
     parts = [f"{count:,} {reason}" for reason, count in report.reasons.items()]
@@ -130,7 +130,7 @@ def proof_finding(report: "ProofReport") -> Finding:
     return Finding(report.day, "; ".join(parts) or None, severity)
 
 
-def unplanned(report: "ProofReport") -> Iterator[tuple[str, str]]:
+def unplanned(report: ProofReport) -> Iterator[tuple[str, str]]:
     """Sides that should have been compared and could not be had."""
     from market_platform.pipeline.proof_sides import CONFLATED
 
@@ -139,7 +139,7 @@ def unplanned(report: "ProofReport") -> Iterator[tuple[str, str]]:
             yield side.value, why
 
 
-def proof_metadata(report: "ProofReport") -> Metadata:
+def proof_metadata(report: ProofReport) -> Metadata:
     """A day's proof as a person reads it: minutes by sides, differences by reason, and the first of them."""
     metadata: Metadata = {
         "dagster/partition_row_count": dg.MetadataValue.int(len(report.differences)),
@@ -165,7 +165,7 @@ def proof_metadata(report: "ProofReport") -> Metadata:
     return metadata
 
 
-def _record(each: "Difference") -> dg.TableRecord:
+def _record(each: Difference) -> dg.TableRecord:
     return dg.TableRecord(
         {
             "time": _time(each),
@@ -179,7 +179,7 @@ def _record(each: "Difference") -> dg.TableRecord:
     )
 
 
-def _version(report: "ProofReport") -> str:
+def _version(report: ProofReport) -> str:
     """Changes when a difference does, or what was compared."""
     told = "\n".join(
         (
@@ -193,7 +193,7 @@ def _version(report: "ProofReport") -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
-def _time(each: "Difference") -> str:
+def _time(each: Difference) -> str:
     from market_platform.domain.clock import from_ms
 
     return f"{from_ms(each.time_ms):%H:%M}"

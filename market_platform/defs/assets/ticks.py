@@ -1,6 +1,6 @@
 """Ticks of a pair: exchange → one verified Parquet file a day in the lake, committed by its manifest row."""
 
-# no `from __future__ import annotations`: Dagster reads the annotations of decorated functions
+from __future__ import annotations
 
 import asyncio
 import time
@@ -74,7 +74,7 @@ def _materialise(
 
     said_at = 0.0
 
-    def on_day(report: "TickDayReport") -> None:
+    def on_day(report: TickDayReport) -> None:
         nonlocal said_at
         done[report.day] = report
         now = time.monotonic()
@@ -100,14 +100,14 @@ def _materialise(
     yield layer_result(context, context.asset_key, [_made(report) for report in reports], outcomes)
 
 
-def _report_kept_days(context: dg.AssetExecutionContext, pair: TradingPair, reports: "list[TickDayReport]") -> None:
+def _report_kept_days(context: dg.AssetExecutionContext, pair: TradingPair, reports: list[TickDayReport]) -> None:
     """Report the good days of a failing run one by one, and build and report the candles the run was to build of them."""
     log_partitions(context, context.asset_key, [_made(report) for report in reports])
     if reports:
         report_candles_of_kept_days(context, pair, [report.day for report in reports])
 
 
-def _made(report: "TickDayReport") -> Made:
+def _made(report: TickDayReport) -> Made:
     return Made(report.day, tick_metadata(report, TICKS_VERSION), report.data_version)
 
 
@@ -115,7 +115,7 @@ def _selected_checks(context: dg.AssetExecutionContext) -> list[str]:
     return [check.name for check in context.op_execution_context.selected_asset_check_keys]
 
 
-def _line(report: "TickDayReport") -> str:
+def _line(report: TickDayReport) -> str:
     changed = "" if report.changed else ", unchanged"
     return f"{report.pair} {report.day}: {report.rows:,} ticks, {report.condition}{changed}"
 
