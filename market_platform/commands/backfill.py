@@ -61,7 +61,7 @@ def backfill(
     """Fetch history, day by day: an exchange's ticks and the candles built from them, or its own candles and what is beside them.
 
     Launches a backfill through Dagster, which `market-platform up` runs, and shows progress until it ends. Ctrl-C ends
-    the watching, not the backfill. Days that are there already are fetched again and change nothing when they are the same.
+    the watching, not the backfill there. Days that are there already are fetched again and change nothing when they are the same.
 
         market-platform backfill dukascopy/EURUSD --from 2024-03-04 --to 2024-03-08
 
@@ -77,7 +77,8 @@ def backfill(
 
         market-platform backfill --exchange binance --days 365 --with funding,oi --database training
 
-    Exit code 1 when a day failed; each is named with its error, and the other days are kept.
+    Exit code 1 when a day failed; each is named with its error, and the other days are kept. Ctrl-C ends a --direct backfill
+    within seconds, with exit code 130; days that were written are kept.
     """
     from market_platform.commands.backfill_output import show_plan
     from market_platform.commands.backfill_request import Request, plan, read_days, read_layers
@@ -100,17 +101,22 @@ def backfill(
     start, end = read_days(first, last, days, today)
     chosen = read_layers(layers, intervals, beside)
     request = Request(start, end, today, database, tuple(pairs or ()), wanted, chosen, exact=layers is not None)
+    if direct and not dry_run:
+        from market_platform.commands.backfill_here import run_here
+        from market_platform.commands.interrupts import one_interrupt
+
+        with one_interrupt() as interrupt:  # before anything that starts threads
+            targets = plan(settings, request)
+            if database != "realtime":
+                choose_database(settings, database)
+            run_here(settings, targets, database, interrupt)
+        return
     targets = plan(settings, request)
     if dry_run:
         show_plan(targets)
         return
     if database != "realtime":
         choose_database(settings, database)
-    if direct:
-        from market_platform.commands.backfill_here import run_here
-
-        run_here(settings, targets, database)
-        return
     from market_platform.commands.backfill_watch import launch
 
     launch(settings, split(targets, start, end), start, end, wait=not no_wait)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from market_platform.commands.backfill_output import count, fail
+from market_platform.commands.interrupts import Interrupt, Interrupted
 from market_platform.commands.progress import progress_bar
 from market_platform.domain.databases import Database
 from market_platform.settings import Settings
@@ -17,32 +19,61 @@ if TYPE_CHECKING:
     from market_platform.defs.plan import Target
 
 
-def run_here(settings: Settings, targets: Mapping[str, Sequence[Target]], database: Database) -> None:
-    """Materialise the targets with a progress bar, and end with exit code 1 when a day failed."""
+def run_here(
+    settings: Settings, targets: Mapping[str, Sequence[Target]], database: Database, interrupt: Interrupt
+) -> None:
+    """Materialise the targets with a progress bar, and end with exit code 1 when a day failed, 130 when Ctrl-C ended it."""
     from market_platform.defs.direct import run_directly
+    from market_platform.defs.direct_run import RunInFlight
 
     _log_to_standard_error(settings)
     total = count(targets)
     done, failures = 0, dict[str, str]()
+    in_flight = RunInFlight()
     with progress_bar() as bar:
         task = bar.add_task("loading the assets", total=total)
 
         def on_message(message: str) -> None:
             bar.update(task, description=message.splitlines()[0])
 
-        for outcome in run_directly(settings, targets, on_message, database):
-            done += outcome.materialised
-            failures.update(outcome.failures)
-            bar.update(task, completed=done)
+        def cancel() -> None:
+            bar.update(task, description="stopping")
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it would show each request that is given up
+            in_flight.ask()
+
+        def give_up() -> None:
+            bar.stop()
+            _tell_interrupted(done, total, in_flight.what)
+            in_flight.end()
+
+        interrupt.on_first, interrupt.on_last = cancel, give_up
+        try:
+            for outcome in run_directly(settings, targets, on_message, database, in_flight):
+                done += outcome.materialised
+                failures.update(outcome.failures)
+                bar.update(task, completed=done)
+            if in_flight.asked:
+                raise Interrupted
+        except Interrupted:
+            bar.stop()
+            _tell_interrupted(done, total, in_flight.what)
+            raise
     if failures:
         fail(done, total, failures, [])
     typer.echo(f"{done:,} partitions materialised")
 
 
+def _tell_interrupted(done: int, total: int, what: str) -> None:
+    where = f" during {what}" if what else ""
+    typer.echo(
+        f"stopped{where}: {done:,} of {total:,} partitions materialised. Every day that was written is kept, none is half written. "
+        "Give the same command again to go on: days that are there are fetched again and change nothing",
+        err=True,
+    )
+
+
 def _log_to_standard_error(settings: Settings) -> None:
     """Libraries log what they try again; a failure is told once, at the end, so this is for LOG_LEVEL=DEBUG."""
-    import logging
-
     import structlog
 
     level = logging.DEBUG if settings.log_level == "DEBUG" else logging.ERROR

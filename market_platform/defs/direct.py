@@ -9,13 +9,15 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 
 from market_platform.defs.build import accept_beta, build_defs
+from market_platform.defs.direct_run import RunInFlight
 from market_platform.defs.failures import FAILED_DAYS
 from market_platform.defs.names import PAIR_TAG
 from market_platform.defs.orphans import command_tags, fail_killed_commands
@@ -47,8 +49,11 @@ def run_directly(
     targets: Mapping[str, Sequence[Target]],
     on_message: Callable[[str], None],
     database: Database = "realtime",
+    in_flight: RunInFlight | None = None,
 ) -> Iterator[Outcome]:
     """Materialise the targets pair by pair, `backfill_days_per_run` days a run; `on_message` hears what assets log.
+
+    Who asks for the end of the run `in_flight` and interrupts this thread gets what the run had done, and no further run.
 
     Raises:
         ConfigError, WarehouseError: there is no database to use, or it lacks migrations; said here, because Dagster would
@@ -78,19 +83,33 @@ def run_directly(
     # its own files belong into DAGSTER_HOME; an absolute name stands for itself
     with dg.DagsterInstance.from_config(str(settings.dagster_home), str(PROJECT_ROOT / "dagster.yaml")) as instance:
         fail_killed_commands(instance)
+        in_flight = in_flight or RunInFlight()
         for pair, mine in targets.items():
             for run in runs_of(mine, settings.backfill_days_per_run):
-                first, last = run[0].first, run[0].last
-                result = job.execute_in_process(
-                    instance=instance,
-                    asset_selection=[dg.AssetKey(list(target.path)) for target in run],
-                    tags={**range_tags(first, last), **command_tags(), PAIR_TAG: pair},
-                    run_config={
-                        "loggers": {"console": {}}
-                    },  # without it Dagster adds its own, which prints every event
-                    raise_on_error=False,
-                )
-                yield _outcome(instance, result, pair)
+                yield _run(instance, job, pair, run, in_flight)
+                if in_flight.asked:
+                    return
+
+
+def _run(
+    instance: dg.DagsterInstance, job: dg.JobDefinition, pair: str, run: Sequence[Target], in_flight: RunInFlight
+) -> Outcome:
+    """Execute one run; one whose end was asked for is cancelled and has no failures."""
+    first, last, run_id = run[0].first, run[0].last, str(uuid4())
+    in_flight.begin(instance, run_id, f"{pair} {first}" + (f" to {last}" if last != first else ""))
+    try:
+        result = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            asset_selection=[dg.AssetKey(list(target.path)) for target in run],
+            tags={**range_tags(first, last), **command_tags(), PAIR_TAG: pair},
+            run_config={"loggers": {"console": {}}},  # without it Dagster adds its own, which prints every event
+            raise_on_error=False,
+        )
+    finally:
+        in_flight.end()
+    outcome = _outcome(instance, result, pair)
+    return replace(outcome, failures={}) if in_flight.asked else outcome
 
 
 def runs_of(targets: Sequence[Target], days_per_run: int) -> list[list[Target]]:
