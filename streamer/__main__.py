@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
-from market_platform.domain.errors import MarketPlatformError
-from market_platform.embedded.postgres import find_database_url
-from market_platform.settings import load_settings
-from streamer.app import run
-from streamer.logs import configure_logs
+for _number in (
+    signal.SIGTERM,
+    signal.SIGINT,
+):  # asked to stop before anything was begun: there is nothing to bring home
+    signal.signal(_number, lambda *_: sys.exit(0))
+
+from market_platform.domain.errors import MarketPlatformError  # noqa: E402 - imports take a second
+from market_platform.embedded.postgres import find_database_url  # noqa: E402
+from market_platform.settings import load_settings  # noqa: E402
+from streamer.app import run  # noqa: E402
+from streamer.logs import configure_logs  # noqa: E402
 
 
 def main() -> int:

@@ -81,6 +81,7 @@ def test_nothing_is_lost_and_nothing_twice(world: LiveWorld) -> None:
 
     world.clear_faults()
     wait_until("the API answers again", lambda: world.answers(f"{world.api_url}/readyz"), 120)
+    wait_until("the streamer answers again", lambda: world.answers(f"{world.metrics_url}/health"), 120)
     try:
         wait_until("every gap is closed", lambda: not open_gaps(world), 240)
     except AssertionError as error:

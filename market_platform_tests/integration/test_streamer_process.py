@@ -212,3 +212,20 @@ def test_what_keeps_it_from_starting_is_one_clear_message(
         with streamer(tmp_path, database_url, replay) as second:  # the same journal
             assert second.process.wait(WAIT_S) == 1
         assert "Traceback" not in second.log.read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="what a process catches is read from /proc (Linux)")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_while_it_still_starts_it_leaves_as_always(
+    number: signal.Signals, tmp_path: Path, database_url: str, replay: RunningReplay
+) -> None:
+    with streamer(tmp_path, database_url, replay) as starting:
+        eventually(lambda: catches_sigterm(starting.process.pid))
+        assert starting.stop(number) == 0, starting.log.read_text()
+        assert "Traceback" not in starting.log.read_text()
+
+
+def catches_sigterm(pid: int) -> bool:
+    """Whether the process has a handler of its own, as the system sees it."""
+    (line,) = [each for each in Path(f"/proc/{pid}/status").read_text().splitlines() if each.startswith("SigCgt:")]
+    return bool(int(line.split()[1], 16) >> (int(signal.SIGTERM) - 1) & 1)
