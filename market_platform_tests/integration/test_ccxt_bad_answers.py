@@ -26,7 +26,7 @@ from market_platform_tests.fixtures.ccxt_world import (
     interest_of,
 )
 from market_platform_tests.fixtures.history_rows import rows_of, span, states
-from market_platform_tests.fixtures.scripted_past import overlapping, stuck
+from market_platform_tests.fixtures.scripted_past import Rows, overlapping, row_twice, stuck
 
 pytestmark = pytest.mark.usefixtures("ccxt_library", "instant_retries")
 
@@ -156,6 +156,36 @@ def test_an_exchange_that_serves_only_the_newest_says_from_when() -> None:
         in got.days[0].reason
     )
     assert len(got.days[0].missing) == 24
+
+
+def test_what_an_exchange_does_not_serve_is_not_asked_for_again() -> None:
+    server = Binance()
+    server.newest_only = True
+    server.oldest_ms = day_start_ms(DAYS[2])
+    days = days_between(date(2026, 6, 1), DAYS[2])
+    got = candles_of(server, days)
+    assert list(states(got).values()) == ["missing"] * (len(days) - 1) + ["available"]
+    assert len(server.asked) == 2
+
+
+def test_rows_that_come_twice_are_refused_on_a_page_of_later_times_too() -> None:
+    server = Binance()
+    server.newest_only = True
+    server.oldest_ms = day_start_ms(DAYS[2]) + DAY_MS
+    server.meddle = row_twice
+    assert states(candles_of(server)) == dict.fromkeys(DAYS, "BadPayloadError")
+
+
+def test_a_page_that_fails_leaves_the_days_before_it() -> None:
+    server = Binance(most=30)
+    pages: list[int] = []
+
+    def wrong_later(rows: Rows) -> Rows:
+        pages.append(len(rows))
+        return rows if len(pages) == 1 else row_twice(rows)
+
+    server.meddle = wrong_later
+    assert list(states(candles_of(server)).values()) == ["available", "BadPayloadError", "BadPayloadError"]
 
 
 def test_a_block_that_fails_leaves_the_others() -> None:
