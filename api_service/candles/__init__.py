@@ -7,6 +7,7 @@ Its files:
     answers.py         version, 304, kept body, or rows from Postgres
     conditions.py      what the days of a range may be relied on for
     representation.py  headers, tags, formats
+    edges.py           the days a range covers in part
     memory.py          versions and bodies kept between requests
     long_ranges.py     ranges too long for memory
     spool.py           a body too long for memory

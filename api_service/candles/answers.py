@@ -4,7 +4,8 @@ Belongs here: the order in which memory and Postgres are asked. Does not: HTTP f
 (long_ranges.py), SQL.
 
 An answer always belongs to one version: the version that is kept was read before anything changed, and rows are read
-together with their version in one statement. `Cache-Control: no-cache` in a request asks Postgres for the version, whatever
+together with their version in one statement. While no day of a range changed since its version was last made, no row is read to
+know it; where a day changed that the range has a part of, that part is read to see whether a row of it did. `Cache-Control: no-cache` in a request asks Postgres for the version, whatever
 is kept. Equal requests that arrive while one is being answered from Postgres share its answer.
 """
 
@@ -15,7 +16,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from api_service.candles.conditions import Calendars, days_of, unknown_periods, worst_condition
+from api_service.candles.conditions import Calendars, unknown_periods, worst_condition
+from api_service.candles.edges import edge_digest, load_edge_digest, range_days
 from api_service.candles.long_ranges import LongRanges
 from api_service.candles.memory import Bodies, Token, Versions
 from api_service.candles.query import CandleQuery
@@ -34,11 +36,13 @@ from api_service.catalogue import Catalogue, Series
 from api_service.database import Database
 from market_platform.domain.clock import Clock
 from market_platform.warehouse.chart_queries import (
+    Connection,
     RangeState,
     RowFormat,
     load_candles_text,
     load_range_state,
     load_span,
+    snapshot,
 )
 
 T = TypeVar("T")
@@ -98,13 +102,16 @@ class Candles:
         series = await self._catalogue.find(query.symbol, query.interval, query.exchange)
         key = (series.starlisting_id, query.start_ms, query.end_ms)
         known = None if no_cache else self._versions.get(key)
+        body: bytes | None = None
         if known is None:
             known = await self._describe(series, query, alone=no_cache)
+        if known is None:
+            known, body = await self._read(series, query, row_format, None, alone=no_cache)
         if is_known(if_none_match, known.tag(row_format)):
             return Answer(304, known.headers[row_format], None)
-        if known.state.digest is None:
+        if not known.state.rows:
             return await self._whole_answer(series, row_format, known, body_of(b"", row_format))
-        body = self._bodies.get(known.version, row_format)
+        body = body or self._bodies.get(known.version, row_format)
         if body is None:
             if known.state.rows > LONG_ROWS:
                 return await self._long_answer(series, query, row_format, known, head=head)
@@ -125,23 +132,35 @@ class Candles:
             headers += empty_headers(known.span)
         return Answer(200, headers, body)
 
-    async def _describe(self, series: Series, query: CandleQuery, *, alone: bool) -> Description:
-        """Ask Postgres for the state of the range."""
+    async def _describe(self, series: Series, query: CandleQuery, *, alone: bool) -> Description | None:
+        """Ask Postgres for the state of the range; None when its rows have to be read to know their version."""
 
-        async def ask() -> Description:
+        async def ask() -> Description | None:
             token = self._versions.token(series.starlisting_id)
-            first, last = days_of(query.interval, query.start_ms, query.end_ms)
+            days = range_days(query)
             state = await self._database.run(
-                lambda connection: load_range_state(connection, series.starlisting_id, first, last)
+                lambda connection: load_range_state(connection, series.starlisting_id, days)
             )
-            return await self._described(series, query, state, token)
+            last = self._versions.last((series.starlisting_id, query.start_ms, query.end_ms))
+            if state.edges is None or (last is not None and last.state.edges == state.edges):
+                return await self._described(series, query, state, last.edges if last and state.edges else None, token)
+            if state.rows <= LONG_ROWS:
+                return None
+
+            async def read_edges(connection: Connection) -> tuple[RangeState, str | None]:
+                async with snapshot(connection):
+                    state = await load_range_state(connection, series.starlisting_id, days)
+                    return state, await load_edge_digest(connection, series.starlisting_id, query)
+
+            state, edges = await self._database.run(read_edges)
+            return await self._described(series, query, state, edges, token)
 
         return await self._together(ask, series, query, "state", alone=alone)
 
     async def _read(
-        self, series: Series, query: CandleQuery, row_format: RowFormat, known: Description, *, alone: bool
+        self, series: Series, query: CandleQuery, row_format: RowFormat, known: Description | None, *, alone: bool
     ) -> tuple[Description, bytes]:
-        """Read the rows with their version, which may be a newer one than the version known."""
+        """Read the rows with their version, which may be a newer one than the version known, if one is."""
 
         async def ask() -> tuple[Description, bytes]:
             token = self._versions.token(series.starlisting_id)
@@ -149,13 +168,17 @@ class Candles:
                 lambda connection: load_candles_text(
                     connection,
                     series.starlisting_id,
-                    days=days_of(query.interval, query.start_ms, query.end_ms),
+                    days=range_days(query),
                     start_ms=query.start_ms,
                     end_ms=query.end_ms,
                     row_format=row_format,
                 )
             )
-            described = known if state == known.state else await self._described(series, query, state, token)
+            if known is not None and state == known.state:
+                described = known
+            else:
+                edges = edge_digest(query, text, row_format) if state.edges else None
+                described = await self._described(series, query, state, edges, token)
             body = body_of(text, row_format)
             self._bodies.put(described.version, row_format, body)
             return described, body
@@ -169,10 +192,10 @@ class Candles:
         if head:
             return Answer(200, [*known.headers[row_format], (b"content-type", CONTENT_TYPES[row_format])], None)
         token = self._versions.token(series.starlisting_id)
-        state, spool = await self._long.read(series.starlisting_id, query, row_format)
+        state, edges, spool = await self._long.read(series.starlisting_id, query, row_format)
         try:
             if state != known.state:
-                known = await self._described(series, query, state, token)
+                known = await self._described(series, query, state, edges, token)
         except BaseException:
             spool.close()
             raise
@@ -184,12 +207,14 @@ class Candles:
         ]
         return Answer(200, headers, spool)
 
-    async def _described(self, series: Series, query: CandleQuery, state: RangeState, token: Token) -> Description:
+    async def _described(
+        self, series: Series, query: CandleQuery, state: RangeState, edges: str | None, token: Token
+    ) -> Description:
         """The description of a range in that state, kept from now on."""
         now = self._clock()
         unknown = unknown_periods(query.interval, query.start_ms, query.end_ms, state.conditions, now)
         hours = await self._calendars.hours_of(series.pair.id, series.pair.first_day) if unknown else None
-        described = describe(series, query, state, worst_condition(state.conditions, unknown, hours, now))
+        described = describe(series, state, edges, worst_condition(state.conditions, unknown, hours, now))
         self._versions.put((series.starlisting_id, query.start_ms, query.end_ms), described, token)
         return described
 

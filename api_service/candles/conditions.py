@@ -90,7 +90,7 @@ class Calendars:
 
 def days_of(interval: Interval, start_ms: int, end_ms: int) -> tuple[date, date]:
     """First and last `candle_days.day` that candles opening from `start_ms` to `end_ms` belong to."""
-    return _day(start_ms), _day(end_ms if interval.is_intraday else bucket_start(end_ms, interval))
+    return day_of(start_ms), day_of(end_ms if interval.is_intraday else bucket_start(end_ms, interval))
 
 
 def unknown_periods(interval: Interval, start_ms: int, end_ms: int, conditions: str, now: datetime) -> list[Unknown]:
@@ -134,5 +134,6 @@ def _periods(interval: Interval, start_ms: int, end_ms: int) -> Iterator[Span]:
         start = end
 
 
-def _day(ms: int) -> date:
+def day_of(ms: int) -> date:
+    """The UTC day of a moment."""
     return datetime.fromtimestamp(ms // 1000, UTC).date()

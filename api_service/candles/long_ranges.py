@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from api_service.candles.conditions import days_of
+from api_service.candles.edges import load_edge_digest, range_days
 from api_service.candles.query import CandleQuery
 from api_service.candles.representation import ENVELOPES, SEPARATORS, body_of
 from api_service.candles.spool import Spool
@@ -38,23 +38,27 @@ class LongRanges:
         self._database = database
         self._places = asyncio.Semaphore(_AT_ONCE)
 
-    async def read(self, starlisting_id: int, query: CandleQuery, row_format: RowFormat) -> tuple[RangeState, Spool]:
-        """The state of the range's days and, of the same snapshot, a whole body of its rows; close the spool after sending.
+    async def read(
+        self, starlisting_id: int, query: CandleQuery, row_format: RowFormat
+    ) -> tuple[RangeState, str | None, Spool]:
+        """The state of the range's days and, of the same snapshot, its `edge_digest` and a whole body of its rows.
+
+        Close the spool after sending.
 
         The connection is free before the first byte is sent.
 
         Raises:
             WarehouseUnavailableError: there is no place in time, or Postgres does not answer.
         """
-        days = days_of(query.interval, query.start_ms, query.end_ms)
         step = query.interval.ms * PIECE_ROWS
         spool = Spool()
 
-        async def read(connection: Connection) -> RangeState:
+        async def read(connection: Connection) -> tuple[RangeState, str | None]:
             await spool.clear()
             separator = ENVELOPES[row_format][0]
             async with snapshot(connection):
-                state = await load_range_state(connection, starlisting_id, *days)
+                state = await load_range_state(connection, starlisting_id, range_days(query))
+                edges = await load_edge_digest(connection, starlisting_id, query)
                 for start in range(query.start_ms, query.end_ms + 1, step):
                     end = min(start + step - 1, query.end_ms)
                     text = await load_rows_text(
@@ -67,14 +71,15 @@ class LongRanges:
                 await spool.write(ENVELOPES[row_format][1])
             else:
                 await spool.write(body_of(b"", row_format))
-            return state
+            return state, edges
 
         try:
             async with self._place():
-                return await self._database.run(read, timeout_s=_TIMEOUT_S), spool
+                state, edges = await self._database.run(read, timeout_s=_TIMEOUT_S)
         except BaseException:
             spool.close()
             raise
+        return state, edges, spool
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:

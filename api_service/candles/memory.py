@@ -57,6 +57,11 @@ class Versions(Generic[Value]):
         self._kept.move_to_end(key)
         return kept.value
 
+    def last(self, key: RangeKey) -> Value | None:
+        """What was known of the range when it was last asked for, whether or not it still holds."""
+        kept = self._kept.get(key)
+        return None if kept is None else kept.value
+
     def put(self, key: RangeKey, value: Value, token: Token) -> None:
         """Keep what was read after `token` was taken."""
         self._kept[key] = _Kept(value, token, monotonic() + self._longest_s)

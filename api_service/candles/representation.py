@@ -30,12 +30,13 @@ _TAG = re.compile(rb'(?:W/)?("[^"]*")')
 class Description:
     """What is known of a range without its rows: its state, version, and the headers every answer about it has.
 
-    `span` is from which to which candle the starlisting has data; it is read only when the range has none.
+    `edges` is the digest of the rows that lie in no whole day. `span` is from which to which candle the starlisting has data; it is read only when the range has none.
     """
 
     state: RangeState
     version: str
     headers: dict[RowFormat, Headers]
+    edges: str | None = None
     span: Span | None = field(default=None)
 
     def tag(self, row_format: RowFormat) -> bytes:
@@ -43,9 +44,9 @@ class Description:
         return self.headers[row_format][0][1]
 
 
-def describe(series: Series, query: CandleQuery, state: RangeState, condition: str) -> Description:
-    """The description of a range in that state."""
-    version = data_version(series, query, state)
+def describe(series: Series, state: RangeState, edges: str | None, condition: str) -> Description:
+    """The description of a range in that state; `edges` is the digest of its rows that lie in no whole day."""
+    version = data_version(series, state.digest, edges)
     shared: Headers = [
         (b"cache-control", cache_control(series.interval)),
         (b"vary", b"Accept"),
@@ -54,22 +55,16 @@ def describe(series: Series, query: CandleQuery, state: RangeState, condition: s
         (b"x-exchange", series.pair.exchange.encode()),
     ]
     return Description(
-        state, version, {name: [(b"etag", entity_tag(version, name)), *shared] for name in CONTENT_TYPES}
+        state, version, {name: [(b"etag", entity_tag(version, name)), *shared] for name in CONTENT_TYPES}, edges
     )
 
 
-def data_version(series: Series, query: CandleQuery, state: RangeState) -> str:
-    """The version of the rows asked for: 32 hex digits, the same for the same rows however the URL is spelled.
+def data_version(series: Series, whole_days: str | None, edges: str | None) -> str:
+    """The version of the rows asked for, 32 hex digits: of the days that lie in the range whole and of the rows at its edges.
 
-    It is derived from the versions of the days that have candles and from the part of the range that lies within their
-    first and last candle; so a range that only reaches further into emptiness has the same version.
+    It changes when, and only when, a row in the range does; a range that only reaches further into emptiness has the same one.
     """
-    first, last = query.start_ms, query.end_ms
-    if state.first_time is not None and state.last_time is not None:
-        first, last = max(first, state.first_time * 1000), min(last, state.last_time * 1000)
-    if state.digest is None or first > last:
-        first = last = 0
-    return hashlib.sha256(f"{series.name}\n{first}\n{last}\n{state.digest or ''}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{series.name}\n{whole_days or ''}\n{edges or ''}".encode()).hexdigest()[:32]
 
 
 def entity_tag(version: str, row_format: RowFormat) -> bytes:

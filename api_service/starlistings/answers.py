@@ -2,8 +2,8 @@
 
 Belongs here: bodies, versions and tags. Does not: HTTP framing (routes.py), SQL.
 
-Candles carry the data version of their days, so an unchanged answer is 304 from memory. Of funding and open interest the
-version is that of the bytes.
+A version is that of the rows' text, so it changes when, and only when, a row of the answer does. Those of candles are kept while no
+candle of the starlisting changes, so an unchanged answer is 304 from memory.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from api_service.database import Database
 from api_service.starlistings.query import RowsQuery
 from market_platform.domain.clock import to_ms
 from market_platform.warehouse.starlisting_queries import (
-    CandleRows,
     PairRows,
     StarlistingRow,
     load_newest_candles,
@@ -73,7 +72,7 @@ class Rows:
         found = await self._database.run(
             lambda connection: load_newest_candles(connection, row.id, start=start, end=end, limit=limit)
         )
-        version = _version(row, found)
+        version = _version(f"{row.exchange} {row.trading_pair} {row.market_type} {row.interval}", found.text)
         self._versions.put(key, version, token)
         if is_known(if_none_match, b'"%b"' % version.encode()):
             return _unchanged(version)
@@ -95,16 +94,15 @@ class Rows:
                 connection, table, row.trading_pair_id, start=start, end=end, limit=limit
             )
         )
-        version = hashlib.sha256(text).hexdigest()[:32]
+        version = _version(f"{table} {row.exchange} {row.trading_pair} {row.market_type}", text)
         if is_known(if_none_match, b'"%b"' % version.encode()):
             return _unchanged(version)
         return _whole(version, _body(text, row, query, count))
 
 
-def _version(row: StarlistingRow, found: CandleRows) -> str:
-    """The same for the same rows, however they were asked for."""
-    known = found.digest or hashlib.sha256(found.text).hexdigest()
-    return hashlib.sha256(f"{row.id}\n{found.first}\n{found.last}\n{found.rows}\n{known}".encode()).hexdigest()[:32]
+def _version(series: str, text: bytes) -> str:
+    """The same for the same rows of a series, however they were asked for."""
+    return hashlib.blake2b(text, digest_size=16, key=hashlib.sha256(series.encode()).digest()).hexdigest()
 
 
 def _body(text: bytes, row: StarlistingRow, query: RowsQuery, count: int, **more: str) -> bytes:

@@ -29,16 +29,24 @@ CANDLE_DAYS_CHANNEL = "candle_days"
 class RangeState(NamedTuple):
     """What `candle_days` says of a range of days, without a row of `candles` being read.
 
-    `digest` changes when, and only when, a candle of one of the days changes; None when no day has candles.
-    `conditions` has, for each day that is known, its offset from the first day and the condition's first letter, such as
-    `0a 1a 4d`. `first_time` and `last_time` are Unix seconds; `rows` counts the candles of those days.
+    `digest` changes when, and only when, a candle of one of the whole days changes; None when none of them has candles.
+    `edges` is the same of the other days. `conditions` has, for each day that is known, its offset from the first day and the
+    condition's first letter, such as `0a 1a 4d`. `rows` counts the candles of all those days.
     """
 
     digest: str | None
+    edges: str | None
     conditions: str
-    first_time: int | None
-    last_time: int | None
     rows: int
+
+
+class RangeDays(NamedTuple):
+    """First and last day of a range, and of those days of it that are whole, all included; no day is whole from later to earlier."""
+
+    first: date
+    last: date
+    whole_first: date
+    whole_last: date
 
 
 class Span(NamedTuple):
@@ -50,10 +58,10 @@ class Span(NamedTuple):
 
 _STATE = """
 SELECT encode(sha256(convert_to(string_agg((d.day - date '1970-01-01') || ' ' || d.data_version, ',' ORDER BY d.day)
-        FILTER (WHERE d.rows > 0), 'UTF8')), 'hex') AS digest,
+        FILTER (WHERE d.rows > 0 AND d.day BETWEEN %(whole_first)s::date AND %(whole_last)s::date), 'UTF8')), 'hex') AS digest,
+    string_agg((d.day - date '1970-01-01') || ' ' || d.data_version, ',' ORDER BY d.day)
+        FILTER (WHERE d.rows > 0 AND d.day NOT BETWEEN %(whole_first)s::date AND %(whole_last)s::date) AS edges,
     coalesce(string_agg((d.day - %(first_day)s::date) || left(d.condition, 1), ' ' ORDER BY d.day), '') AS conditions,
-    extract(epoch FROM min(d.first_time))::bigint AS first_time,
-    extract(epoch FROM max(d.last_time))::bigint AS last_time,
     coalesce(sum(d.rows), 0) AS rows
 FROM candle_days AS d
 WHERE d.starlisting_id = %(starlisting)s AND d.day BETWEEN %(first_day)s::date AND %(last_day)s::date
@@ -97,9 +105,9 @@ SELECT
 """
 
 
-async def load_range_state(connection: Connection, starlisting_id: int, first_day: date, last_day: date) -> RangeState:
-    """The state of the starlisting's days from `first_day` to `last_day`, both included."""
-    parameters = {"starlisting": starlisting_id, "first_day": first_day, "last_day": last_day}
+async def load_range_state(connection: Connection, starlisting_id: int, days: RangeDays) -> RangeState:
+    """The state of the starlisting's days."""
+    parameters = {"starlisting": starlisting_id, **_day_parameters(days)}
     row = await _only_row(await connection.execute(_STATE, parameters, prepare=True, binary=True))
     return _range_state(row)
 
@@ -108,7 +116,7 @@ async def load_candles_text(
     connection: Connection,
     starlisting_id: int,
     *,
-    days: tuple[date, date],
+    days: RangeDays,
     start_ms: int,
     end_ms: int,
     row_format: RowFormat,
@@ -120,13 +128,12 @@ async def load_candles_text(
     """
     parameters = {
         "starlisting": starlisting_id,
-        "first_day": days[0],
-        "last_day": days[1],
+        **_day_parameters(days),
         "start": from_ms(start_ms),
         "end": from_ms(end_ms),
     }
     row = await _only_row(await connection.execute(_STATE_AND_ROWS[row_format], parameters, prepare=True, binary=True))
-    return _range_state(row), row[5]
+    return _range_state(row), row[4]
 
 
 @asynccontextmanager
@@ -153,8 +160,17 @@ async def load_span(connection: Connection, starlisting_id: int) -> Span:
     return Span(*await _only_row(cursor))
 
 
+def _day_parameters(days: RangeDays) -> dict[str, date]:
+    return {
+        "first_day": days.first,
+        "last_day": days.last,
+        "whole_first": days.whole_first,
+        "whole_last": days.whole_last,
+    }
+
+
 def _range_state(row: tuple[Any, ...]) -> RangeState:
-    return RangeState(row[0], row[1], row[2], row[3], int(row[4]))
+    return RangeState(row[0], row[1], row[2], int(row[3]))
 
 
 async def _only_row(cursor: AsyncCursor[tuple[Any, ...]]) -> tuple[Any, ...]:

@@ -41,16 +41,10 @@ class StarlistingRow(NamedTuple):
 
 
 class CandleRows(NamedTuple):
-    """JSON objects joined by commas, oldest first; how many rows; open times of the first and the last.
-
-    `digest` changes when, and only when, a candle of one of their days changes; None where no day is known.
-    """
+    """JSON objects joined by commas, oldest first; how many rows."""
 
     text: bytes
     rows: int
-    first: datetime | None
-    last: datetime | None
-    digest: str | None
 
 
 _STARLISTINGS = """
@@ -86,15 +80,7 @@ def _oldest_first(lines: bytes) -> bytes:
 
 
 _CANDLES = f"""
-SELECT found.text, found.n, found.first, found.last, (
-    SELECT encode(sha256(convert_to(string_agg(concat(d.day, ' ', d.data_version), ',' ORDER BY d.day), 'UTF8')), 'hex')
-    FROM candle_days AS d
-    WHERE d.starlisting_id = %(id)s AND d.day BETWEEN found.first::date AND found.last::date AND d.rows > 0
-)
-FROM (
-    SELECT {_joined(candle_json("row"))} AS text, count(*) AS n, min(row."time") AS first, max(row."time") AS last
-    FROM ({_newest("candles", "starlisting_id")}) AS row
-) AS found
+SELECT {_joined(candle_json("row"))}, count(*) FROM ({_newest("candles", "starlisting_id")}) AS row
 """
 
 _PAIR_ROW_JSON: dict[PairRows, str] = {
@@ -120,7 +106,7 @@ async def load_newest_candles(
     parameters = {"id": starlisting_id, "start": start, "end": end, "limit": limit}
     row = await (await connection.execute(_CANDLES, parameters, prepare=True, binary=True)).fetchone()
     assert row is not None
-    return CandleRows(_oldest_first(row[0]), *row[1:])
+    return CandleRows(_oldest_first(row[0]), row[1])
 
 
 async def load_newest_of_pair(

@@ -92,6 +92,58 @@ def test_a_tag_changes_when_a_candle_of_the_range_does_and_only_then(
     assert tags()[1] != two_days
 
 
+def test_a_part_of_a_day_has_its_own_version(api: ApiServer, warehouse: Warehouse, pair: PairRow) -> None:
+    """A day moves for candles outside the range too, as today does every minute; the tag is of those inside alone."""
+    part = f"/api/candles/BTCUSD/1h?from={seconds('2024-03-18T20:00')}&to={seconds('2024-03-19T05:59')}"
+    inside = f"/api/candles/BTCUSD/1h?from={seconds('2024-03-19T03:00')}&to={seconds('2024-03-19T05:59')}"
+    through = f"/api/candles/BTCUSD/1h?from={seconds('2024-03-17T20:00')}&to={seconds('2024-03-19T05:59')}"
+
+    def tags() -> list[str]:
+        return [api.http.get(url, headers=STRICT).headers["etag"] for url in (part, inside, through)]
+
+    first = tags()
+    assert len(set(first)) == 3
+    for count in (23, 22, 6):
+        store(warehouse, pair, "1h", TUESDAY, hours(at("2024-03-19"), count))
+        assert tags() == first
+        again = api.http.get(part, headers={"if-none-match": first[0], **STRICT})
+        assert (again.status_code, again.content) == (304, b"")
+    store(warehouse, pair, "1h", TUESDAY, hours(at("2024-03-19"), 5))  # one less in all three
+    assert not set(tags()) & set(first)
+    store(warehouse, pair, "1h", TUESDAY, hours(at("2024-03-19"), 6))
+    assert tags() == first  # the same rows again
+    store(warehouse, pair, "1h", MONDAY, [*hours(at("2024-03-18"), 20), *hours(at("2024-03-18T20:00"), 4, "3")])
+    changed = tags()
+    assert (changed[0] == first[0], changed[1] == first[1], changed[2] == first[2]) == (False, True, False)
+
+
+def test_a_part_of_a_day_has_one_version_everywhere(
+    api: ApiServer, database_url: str, warehouse: Warehouse, pair: PairRow
+) -> None:
+    store(warehouse, pair, "1h", TUESDAY, hours(at("2024-03-19"), 23, "65000.123456789012345678"))
+    part = f"/api/candles/BTCUSD/1h?from={seconds('2024-03-18T20:00')}&to={seconds('2024-03-19T05:59')}"
+    version = api.http.get(part, headers=STRICT).headers["x-data-version"]
+    with ApiServer(database_url, clock=lambda: NOW) as other:
+        as_csv = other.http.get(f"{part}&format=csv")
+        assert as_csv.headers["x-data-version"] == version
+        further = part.replace(str(seconds("2024-03-19T05:59")), str(seconds("2024-03-19T05:00")))
+        assert other.http.get(further).headers["x-data-version"] == version  # the same rows asked for otherwise
+
+
+def test_while_no_day_moves_a_304_of_a_part_reads_no_candle(database_url: str, pair: PairRow) -> None:
+    assert pair.id
+    url = revoke_reading_of_candles(database_url)
+    part = f"/api/candles/BTCUSD/1h?from={seconds('2024-03-18T20:00')}&to={seconds('2024-03-19T05:59')}"
+    role = urlsplit(url).username
+    with psycopg.connect(database_url, autocommit=True) as conn, ApiServer(url, clock=lambda: NOW) as blinded:
+        conn.execute(f"GRANT SELECT ON candles TO {role}".encode())
+        blinded.wait_until_listening()
+        tag = blinded.http.get(part).headers["etag"]
+        conn.execute(f"REVOKE SELECT ON candles FROM {role}".encode())
+        assert blinded.http.get(part, headers={"if-none-match": tag, **STRICT}).status_code == 304
+        assert blinded.http.get(part, headers={"if-none-match": tag}).status_code == 304
+
+
 def test_a_condition_is_no_content(api: ApiServer, warehouse: Warehouse, pair: PairRow) -> None:
     before = api.http.get(URL)
     assert before.headers["x-data-condition"] == "available"

@@ -134,6 +134,8 @@ def test_no_plan_scans_a_table_even_if_it_was_made_while_the_table_was_empty(dat
                 "starlisting": 1,
                 "first_day": date(2024, 3, 18),
                 "last_day": date(2024, 3, 19),
+                "whole_first": date(2024, 3, 18),
+                "whole_last": date(2024, 3, 18),
                 "start": at("2024-03-18"),
                 "end": at("2024-03-19"),
             }

@@ -184,6 +184,15 @@ def test_what_is_not_collected_any_more_says_so(api: ApiServer, warehouse: Wareh
     assert api.get("/funding/oanda/EUR/USD/spot").json()["code"] == "trading_pair_inactive"
 
 
+def test_candles_after_a_range_leave_its_tag(api: ApiServer, warehouse: Warehouse, pair: PairRow) -> None:
+    store(warehouse, pair, 0, 60)
+    url = f"{CANDLES}?start_time=2024-03-18T00:10:00Z&end_time=2024-03-18T00:20:00Z"
+    tag = api.get(url).headers["etag"]
+    store(warehouse, pair, 60, 5)
+    again = api.get(url, {"If-None-Match": tag, "Cache-Control": "no-cache"})
+    assert (again.status_code, again.headers["etag"]) == (304, tag)
+
+
 def test_the_tag_changes_when_and_only_when_rows_do(api: ApiServer, warehouse: Warehouse, pair: PairRow) -> None:
     store(warehouse, pair, 0, 60)
     api.wait_until_listening()

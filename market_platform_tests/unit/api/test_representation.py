@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from api_service.candles.query import CandleQuery, parse_query
-from api_service.candles.representation import cache_control, chosen_format, data_version, entity_tag, is_known
+from api_service.candles.representation import (
+    cache_control,
+    chosen_format,
+    data_version,
+    describe,
+    entity_tag,
+    is_known,
+)
 from api_service.catalogue import Series
 from market_platform.domain.intervals import parse_interval
 from market_platform.warehouse.chart_queries import RangeState
@@ -14,7 +21,7 @@ from market_platform.warehouse.pair_queries import ListedPair
 PAIR = ListedPair(1, "dukascopy", "EURUSD", "spot", active=True, first_day=None, starlistings={})
 HOUR = parse_interval("1h")
 SERIES = Series(1, PAIR, HOUR)
-STATE = RangeState("abc", "0a 1a", 7200, 36_000, 9)
+STATE = RangeState("abc", "5 xyz", "0a 1a", 9)
 
 
 def asked(start: int, end: int) -> CandleQuery:
@@ -74,18 +81,19 @@ def test_how_long_an_answer_may_be_cached(timeframe: str, seconds: int) -> None:
     assert cache_control(parse_interval(timeframe)) == f"public, max-age={seconds}".encode()
 
 
-def test_a_range_that_reaches_further_into_emptiness_has_the_same_version() -> None:
-    version = data_version(SERIES, asked(7200, 36_000), STATE)
-    assert data_version(SERIES, asked(0, 90_000), STATE) == version
-    assert data_version(SERIES, asked(10_800, 36_000), STATE) != version
-
-
 def test_versions_differ_by_content_and_series_and_are_stable() -> None:
-    version = data_version(SERIES, asked(0, 90_000), STATE)
-    assert version == "13520b7d5375a3d90a16407d1efc0e03"
-    assert data_version(SERIES, asked(0, 90_000), STATE._replace(digest="abd")) != version
-    assert data_version(Series(1, PAIR, parse_interval("5m")), asked(0, 90_000), STATE) != version
-    assert data_version(SERIES, asked(0, 90_000), STATE._replace(conditions="0d 1a")) == version
+    version = data_version(SERIES, "abc", "def")
+    assert version == "cb1de601aee1e40db4dfda1802930d37"
+    assert data_version(SERIES, "abd", "def") != version
+    assert data_version(SERIES, "abc", "deg") != version
+    assert data_version(SERIES, "abc", None) != data_version(SERIES, None, "abc")
+    assert data_version(Series(1, PAIR, parse_interval("5m")), "abc", "def") != version
+
+
+def test_a_condition_is_no_part_of_a_version() -> None:
+    states = (STATE, STATE._replace(conditions="0d 1a"))
+    tags = {describe(SERIES, state, "def", "available").tag("json") for state in states}
+    assert tags == {entity_tag(data_version(SERIES, "abc", "def"), "json")}
 
 
 def test_formats_have_different_strong_tags() -> None:
