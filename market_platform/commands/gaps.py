@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from market_platform.commands.gaps_output import gap_record, print_table
+from market_platform.commands.known_pairs import require_pair
 from market_platform.commands.progress import progress_bar
 from market_platform.domain.clock import utc_now
 from market_platform.domain.errors import BadRequestError
@@ -220,6 +221,8 @@ def _load(settings: Settings, wanted: GapFilter, limit: int) -> list[Gap]:
     warehouse = create_warehouse(find_database_url(settings), pool_size=1, timeout_s=settings.database_timeout_s)
     try:
         with warehouse.connect() as conn:
+            if wanted.exchange is not None and wanted.symbol is not None:
+                require_pair(conn, wanted.exchange, wanted.symbol)
             return list_gaps(conn, wanted, limit)
     finally:
         warehouse.close()

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from market_platform.commands.day_options import read_day
+from market_platform.commands.known_pairs import require_pair
 from market_platform.domain.errors import BadRequestError
 from market_platform.settings import get_settings
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 _DAYS = ("day", "pair", "minutes", "differences", "unexplained", "reasons", "not compared")
 _DIFFERENCES = ("time (UTC)", "pair", "sides", "field", "left", "right", "reason", "detail")
 _NUMBERS = frozenset({"minutes", "differences", "unexplained"})
-_FORMATS = ["%Y-%m-%d"]
+
+
+def _day_option(name: str, text: str) -> Any:
+    return typer.Option(name, metavar="DAY", help=text, show_default=False)
 
 
 def register(app: typer.Typer) -> None:
@@ -35,13 +39,9 @@ def proof(
         list[str] | None,
         typer.Argument(help="Pairs, as in binance/BTCUSDT; all without any.", metavar="[PAIR]...", show_default=False),
     ] = None,
-    day: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="Only this day.", show_default=False)] = None,
-    first: Annotated[
-        datetime | None, typer.Option("--from", formats=_FORMATS, help="First day.", show_default=False)
-    ] = None,
-    last: Annotated[
-        datetime | None, typer.Option("--to", formats=_FORMATS, help="Last day, included.", show_default=False)
-    ] = None,
+    day: Annotated[str | None, _day_option("--day", "Only this day, YYYY-MM-DD.")] = None,
+    first: Annotated[str | None, _day_option("--from", "First day.")] = None,
+    last: Annotated[str | None, _day_option("--to", "Last day, included.")] = None,
     differences: Annotated[
         bool, typer.Option("--differences", help="List every difference, with both values, instead of the days.")
     ] = False,
@@ -69,7 +69,6 @@ def proof(
     from market_platform.embedded.postgres import find_database_url
     from market_platform.warehouse.engine import create_warehouse
     from market_platform.warehouse.proofs import list_differences, list_proofs
-    from market_platform.warehouse.reference import load_pair
 
     wanted = _filter(pairs or [], day, first, last, unexplained=unexplained)
     settings = get_settings()
@@ -77,7 +76,7 @@ def proof(
     try:
         with warehouse.connect() as conn:
             for exchange, symbol in wanted.pairs:
-                load_pair(conn, exchange, symbol)
+                require_pair(conn, exchange, symbol)
             days = [] if differences else list_proofs(conn, wanted, limit + 1)
             found = list_differences(conn, wanted, limit + 1) if differences else []
     finally:
@@ -100,7 +99,7 @@ def proof(
 
 
 def _filter(
-    names: Sequence[str], day: datetime | None, first: datetime | None, last: datetime | None, *, unexplained: bool
+    names: Sequence[str], day: str | None, first: str | None, last: str | None, *, unexplained: bool
 ) -> ProofFilter:
     from market_platform.domain.pairs import normalise_symbol
     from market_platform.exchanges.codes import LIVE_EXCHANGES
@@ -108,9 +107,11 @@ def _filter(
 
     if day is not None and (first is not None or last is not None):
         raise BadRequestError("--day and --from or --to exclude each other; give one day, or a range")
-    first, last = (day, day) if day is not None else (first, last)
-    if first is not None and last is not None and first > last:
-        raise BadRequestError(f"--from {first:%Y-%m-%d} is after --to {last:%Y-%m-%d}")
+    only = None if day is None else read_day(day, "--day")
+    start = only if first is None else read_day(first, "--from")
+    end = only if last is None else read_day(last, "--to")
+    if start is not None and end is not None and start > end:
+        raise BadRequestError(f"--from {start} is after --to {end}")
     pairs: list[tuple[str, str]] = []
     for name in names:
         code, slash, symbol = name.partition("/")
@@ -121,11 +122,7 @@ def _filter(
                 f"{code!r} is not streamed, so nothing of it is proved; there are {', '.join(LIVE_EXCHANGES)}"
             )
         pairs.append((code.lower(), normalise_symbol(symbol)))
-    return ProofFilter(pairs, _date(first), _date(last), unexplained=unexplained)
-
-
-def _date(moment: datetime | None) -> date | None:
-    return None if moment is None else moment.date()
+    return ProofFilter(pairs, start, end, unexplained=unexplained)
 
 
 def _day_record(each: ProofDay) -> dict[str, Any]:
@@ -163,8 +160,10 @@ def _difference_record(each: StoredDifference) -> dict[str, Any]:
 def _day_cells(each: ProofDay) -> tuple[str, ...]:
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(each.reasons.items()))
     left_out = "; ".join(f"{side}: {' '.join(why.split())}" for side, why in each.left_out.items())
+    note = each.inputs.get("note")
+    told = "; ".join(part for part in (left_out, f"note: {note}" if note else "") if part)
     numbers = (f"{each.minutes}", f"{each.differences}", f"{each.unexplained}")
-    return (each.day.isoformat(), each.pair, *numbers, reasons, left_out)
+    return (each.day.isoformat(), each.pair, *numbers, reasons, told)
 
 
 def _difference_cells(each: StoredDifference) -> tuple[str, ...]:

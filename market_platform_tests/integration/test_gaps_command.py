@@ -196,3 +196,20 @@ def test_the_help_teaches_by_examples(run: Run) -> None:
     assert code == 0
     assert "    market-platform gaps --pair binance/BTCUSDT --since 24h\n" in out
     assert "    market-platform gaps repair 17 18" in out
+
+
+@pytest.mark.usefixtures("gaps")
+@pytest.mark.parametrize("arguments", [(), ("repair",), ("repair", "--dry-run")])
+def test_a_pair_that_nobody_knows_is_refused(run: Run, arguments: tuple[str, ...]) -> None:
+    code, printed, error = run(*arguments, "--pair", "binance/NOPE")
+    assert (code, printed) == (1, "")
+    assert "binance/NOPE is not in the database" in error
+
+
+@pytest.mark.usefixtures("gaps")
+def test_gaps_of_a_pair_that_is_no_more_configured_are_listed(run: Run, warehouse: Warehouse) -> None:
+    with warehouse.begin() as conn:
+        conn.exec_driver_sql("UPDATE trading_pairs SET active = false")
+    code, printed, _ = run("--pair", BTC)
+    assert code == 0
+    assert "disconnect" in printed

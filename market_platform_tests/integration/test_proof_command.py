@@ -165,3 +165,25 @@ def test_wrong_arguments_say_what_to_do(
     ended, printed, error = run(*arguments)
     assert (ended, printed) == (code, "")
     assert said in error
+
+
+def test_a_note_of_the_proof_is_shown(run: Run, warehouse: Warehouse) -> None:
+    pair = synced_live_pairs(warehouse)[BTC]
+    note = "the stored candles were fetched again since they were streamed"
+    with warehouse.begin() as conn:
+        save_proof(conn, ProofDay(pair.id, MONDAY, 1440, 0, 0, {}, {}, {"note": note}, "run", "1"), [])
+    assert lines(run()[1])[1][-1] == f"note: {note}"
+
+
+@pytest.mark.parametrize("option", ["--day", "--from", "--to"])
+def test_what_is_no_day_is_named_with_its_option_and_the_form(run: Run, option: str) -> None:
+    code, _, error = run(option, "2026-99-01")
+    assert code == 2
+    assert f"{option} '2026-99-01' is not a day; write YYYY-MM-DD" in error
+
+
+def test_a_pair_that_nobody_knows_is_refused_and_a_close_one_named(run: Run, warehouse: Warehouse) -> None:
+    synced_live_pairs(warehouse)
+    code, _, error = run("binance/BTCUSTD")
+    assert code == 1
+    assert "binance/BTCUSTD is not in the database; did you mean binance/BTCUSDT" in error
