@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from api_service.candles.conditions import Calendars, unknown_periods, worst_condition
-from api_service.candles.edges import edge_digest, load_edge_digest, range_days
+from api_service.candles.edges import edge_digest, is_cut, load_edge_digest, range_days
 from api_service.candles.long_ranges import LongRanges
 from api_service.candles.memory import Bodies, Token, Versions
 from api_service.candles.query import CandleQuery
@@ -35,6 +35,7 @@ from api_service.candles.spool import Spool
 from api_service.catalogue import Catalogue, Series
 from api_service.database import Database
 from market_platform.domain.clock import Clock
+from market_platform.domain.intervals import DAY_MS
 from market_platform.warehouse.chart_queries import (
     Connection,
     RangeState,
@@ -134,6 +135,9 @@ class Candles:
 
     async def _describe(self, series: Series, query: CandleQuery, *, alone: bool) -> Description | None:
         """Ask Postgres for the state of the range; None when its rows have to be read to know their version."""
+        key = (series.starlisting_id, query.start_ms, query.end_ms)
+        if self._versions.last(key) is None and is_cut(query) and _most_rows(query) <= LONG_ROWS:
+            return None
 
         async def ask() -> Description | None:
             token = self._versions.token(series.starlisting_id)
@@ -141,7 +145,7 @@ class Candles:
             state = await self._database.run(
                 lambda connection: load_range_state(connection, series.starlisting_id, days)
             )
-            last = self._versions.last((series.starlisting_id, query.start_ms, query.end_ms))
+            last = self._versions.last(key)
             if state.edges is None or (last is not None and last.state.edges == state.edges):
                 return await self._described(series, query, state, last.edges if last and state.edges else None, token)
             if state.rows <= LONG_ROWS:
@@ -240,3 +244,9 @@ class Candles:
 
             flight.add_done_callback(landed)
         return await asyncio.shield(flight)
+
+
+def _most_rows(query: CandleQuery) -> int:
+    """How many candles the range's days can have."""
+    days = range_days(query)
+    return ((days.last - days.first).days + 1) * DAY_MS // query.interval.ms
