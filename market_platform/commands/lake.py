@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from market_platform.commands.databases import DatabaseOption, choose_database, open_to_read
+from market_platform.commands.known_pairs import require_known_pair
 from market_platform.commands.lake_output import Verification, print_rebuild, print_statistics, print_verification
 from market_platform.commands.progress import progress_bar
 from market_platform.domain.databases import Database
@@ -61,11 +62,11 @@ def stats(
         market-platform lake stats dukascopy/EURUSD --json
     """
     from market_platform.lake.statistics import symbol_statistics, waiting_parts
-    from market_platform.lake.survey import survey
 
     wanted = _wanted(pair)
-    lake = _open_lake(get_settings(), database)
-    found = survey(lake, exchange=wanted.exchange, symbol=wanted.symbol)
+    settings = get_settings()
+    lake = _open_lake(settings, database)
+    found = _survey(settings, database, lake, wanted)
     print_statistics(lake.url, found, symbol_statistics(found), waiting_parts(found), as_json=as_json)
 
 
@@ -87,12 +88,10 @@ def verify(
 
         market-platform lake verify binance/BTCUSDT --from 2026-03-01 --to 2026-03-31
     """
-    from market_platform.lake.survey import survey
-
     wanted = _wanted(pair, first, last)
     settings = get_settings()
     lake = _open_lake(settings, database)
-    found = survey(lake, exchange=wanted.exchange, symbol=wanted.symbol, first=wanted.first, last=wanted.last)
+    found = _survey(settings, database, lake, wanted)
     problems = [(each.object_key, each.reason) for each in found.foreign]
     problems += _file_problems(lake, found)
     manifests = "compared"
@@ -125,14 +124,13 @@ def rebuild(
         market-platform lake rebuild
     """
     from market_platform.embedded.databases import open_database
-    from market_platform.lake.survey import survey
     from market_platform.pipeline.manifests import rebuild_manifests
 
     wanted = _wanted(pair)
     settings = get_settings()
     choose_database(settings, database)
     lake = _open_lake(settings, database)
-    found = survey(lake, exchange=wanted.exchange, symbol=wanted.symbol)
+    found = _survey(settings, database, lake, wanted)
     with open_database(settings, database) as warehouse:
         done = rebuild_manifests(warehouse, found, dry_run=dry_run)
     print_rebuild(lake.url, found, done, dry_run=dry_run, as_json=as_json)
@@ -202,6 +200,26 @@ def _wanted(pair: str | None, first: datetime | None = None, last: datetime | No
     if not slash or not exchange:
         raise BadRequestError(f"{pair!r} is not a pair; write it as exchange/SYMBOL, like dukascopy/EURUSD")
     return _Wanted(exchange.lower(), normalise_symbol(symbol), first_day, last_day)
+
+
+def _survey(settings: Settings, database: Database, lake: Lake, wanted: _Wanted) -> Survey:
+    """What the lake has of what is wanted.
+
+    Raises:
+        ConfigError: it has nothing at all of the pair, and nobody knows it.
+    """
+    from market_platform.lake.survey import survey
+
+    found = survey(lake, exchange=wanted.exchange, symbol=wanted.symbol, first=wanted.first, last=wanted.last)
+    if wanted.exchange and wanted.symbol and not _has_files(found):
+        bounded = wanted.first or wanted.last
+        if not (bounded and _has_files(survey(lake, exchange=wanted.exchange, symbol=wanted.symbol))):
+            require_known_pair(settings, database, wanted.exchange, wanted.symbol)
+    return found
+
+
+def _has_files(found: Survey) -> bool:
+    return bool(found.current or found.superseded or found.parts or found.foreign)
 
 
 def _open_lake(settings: Settings, database: Database) -> Lake:

@@ -171,3 +171,23 @@ def test_statistics_never_cut_a_number(run: Run, lake: Lake, monkeypatch: pytest
         assert part in table
     if columns == 80:
         assert all(len(line) <= 80 for line in table.splitlines() if "lake at" not in line)
+
+
+@pytest.mark.parametrize("command", ["stats", "verify", "rebuild"])
+def test_a_pair_that_nobody_knows_is_refused(run: Run, stored: Warehouse, command: str) -> None:
+    code, printed = run(command, "dukascopy/EURUSS")
+    assert code == 1
+    assert (
+        "dukascopy/EURUSS is not configured, and nothing of it is in the lake; did you mean dukascopy/EURUSD" in printed
+    )
+
+
+def test_a_mistyped_pair_is_refused_without_a_database_too(run: Run) -> None:
+    assert run("stats", "dukascopy/NOPE")[0] == 1
+    assert run("stats", "dukascopy/EURUSD")[0] == 0
+
+
+def test_a_pair_that_is_no_more_configured_stays_usable_while_it_has_files(run: Run, lake: Lake) -> None:
+    write(lake, DAY, symbol="OLDOLD")
+    assert run("stats", "dukascopy/OLDOLD")[0] == 0
+    assert run("verify", "dukascopy/OLDOLD", "--from", "2020-01-01")[0] == 0
