@@ -14,10 +14,12 @@ import typer
 
 from market_platform.commands.databases import DatabaseOption, choose_database
 from market_platform.domain.databases import Database
-from market_platform.settings import get_settings
+from market_platform.domain.errors import BadRequestError
+from market_platform.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from market_platform.starlistings import StarlistingsConfig
+    from market_platform.warehouse.reference_sync import ReferenceDiff
 
 _FILE = typer.Option(
     "--file",
@@ -52,12 +54,13 @@ def sync(
     file: Annotated[Path | None, _FILE] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
     database: DatabaseOption = "realtime",
+    yes: Annotated[bool, typer.Option("--yes", help="Also when more than half of the active pairs go.")] = False,
 ) -> None:
     """Bring the database to the file: `+` is added, `~` changed, `-` deactivated. Nothing is ever deleted.
 
     Doing it again changes nothing. A pair or interval that is no longer in the file is deactivated and keeps its data; put
     back, it is as it was. Where one database is for both, each file leaves alone what only the other lists.
-    `market-platform up` does this too.
+    `market-platform up` does this too. When more than half of the active pairs would go, and more than one, it wants --yes.
 
         market-platform config sync --dry-run
 
@@ -69,12 +72,33 @@ def sync(
 
     settings = get_settings()
     choose_database(settings, database)
+    if not yes:
+        planned = sync_database(settings, database, file=file, dry_run=True)
+        if warning := _losing_most(settings, database, planned):
+            if not dry_run:
+                raise BadRequestError(
+                    f"{warning}; nothing was changed. Look at it with --dry-run, and do it with --yes"
+                )
+            typer.echo(f"{warning}; without --dry-run this needs --yes", err=True)
     difference = sync_database(settings, database, file=file, dry_run=dry_run)
     typer.echo(str(difference))
     if difference:
         verb = "would change" if dry_run else "changed"
         counted = ", ".join(f"{len(difference.of(action))} {action}" for action in ("added", "changed", "deactivated"))
         typer.echo(f"{verb}: {counted}")
+
+
+def _losing_most(settings: Settings, database: Database, planned: ReferenceDiff) -> str | None:
+    """What to say when more than one pair would be deactivated, and more than half of the active ones."""
+    from market_platform.commands.databases import open_to_read
+    from market_platform.warehouse.reference import load_pairs
+
+    gone = sum(change.table == "trading_pairs" for change in planned.of("deactivated"))
+    if gone < 2:
+        return None
+    with open_to_read(settings, database) as warehouse, warehouse.connect() as connection:
+        active = sum(row.active for row in load_pairs(connection))
+    return f"{gone} of {active} active pairs would be deactivated" if 2 * gone > active else None
 
 
 def diff(file: Annotated[Path | None, _FILE] = None, database: DatabaseOption = "realtime") -> None:

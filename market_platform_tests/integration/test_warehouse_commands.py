@@ -76,6 +76,24 @@ def test_sync_shows_then_does_then_has_nothing_to_do(
     assert again.stdout == "nothing to change\n"
 
 
+def test_a_sync_that_would_end_most_pairs_wants_a_yes(
+    market_platform: CommandLine, database_url: str, tmp_path: Path
+) -> None:
+    few = tmp_path / "few.yaml"
+    few.write_text(STARLISTINGS)
+    assert market_platform("config", "sync", database_url=database_url).returncode == 0
+    shown = market_platform("config", "sync", "--dry-run", "--file", str(few), database_url=database_url)
+    assert shown.returncode == 0
+    assert "active pairs would be deactivated; without --dry-run this needs --yes" in shown.stderr
+    refused = market_platform("config", "sync", "--file", str(few), database_url=database_url)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "nothing was changed" in refused.stderr
+    assert market_platform("config", "sync", database_url=database_url).stdout == "nothing to change\n"
+    done = market_platform("config", "sync", "--file", str(few), "--yes", database_url=database_url)
+    assert done.returncode == 0, done.stderr
+    assert "deactivated" in done.stdout
+
+
 def test_a_mistake_is_one_line_and_no_traceback(market_platform: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "pairs.yaml"
     file.write_text(STARLISTINGS.replace("licence: public", "licence: free"))
