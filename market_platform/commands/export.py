@@ -86,7 +86,8 @@ def register(app: typer.Typer) -> None:
 def _help_of(dataset: str) -> str:
     what, example = _DATASETS[dataset]
     return (
-        f"{what}\n\n    {example}\n\nWithout --exchange, --quote or --market-type every pair that fits the others is exported. "
+        f"{what}\n\n    {example}\n\nWithout --coin, --exchange, --quote or --market-type every pair that fits the others is exported. Pairs that may not be "
+        "passed on are left out and named, unless --include-private; one whose --exchange is given is refused. "
         "No rows is not a failure: the file has the columns, and the summary says that it is empty. Exit code 1 when a file "
         "could not be written; the others are kept."
     )
@@ -96,7 +97,9 @@ def _command(dataset: str) -> Callable[..., None]:
     """The command of a data set; all take the same options."""
 
     def run(
-        coin: Annotated[str, typer.Option("--coin", help="What is traded: BTC; or `all`.", show_default=False)],
+        coin: Annotated[
+            str | None, typer.Option("--coin", help="What is traded: BTC; or `all`.", show_default=False)
+        ] = None,
         exchange: Annotated[str | None, typer.Option("--exchange", help="Its code.", show_default=False)] = None,
         quote: Annotated[str | None, typer.Option("--quote", help="What it is priced in.", show_default=False)] = None,
         market_type: Annotated[
@@ -116,15 +119,32 @@ def _command(dataset: str) -> Callable[..., None]:
         dry_run: Annotated[bool, _DRY_RUN] = False,
     ) -> None:
         from market_platform.pipeline.exports.request import Dataset
-        from market_platform.pipeline.exports.selection import PairChoice, choose_pairs, choose_span, plan_exports
+        from market_platform.pipeline.exports.selection import (
+            PairChoice,
+            choose_pairs,
+            choose_span,
+            leave_out_private,
+            plan_exports,
+        )
         from market_platform.warehouse.reference import load_pairs
 
         if feature_version is not None and dataset != "features":
             raise BadRequestError(f"--feature-version is of features, not of {dataset}; leave it out")
+        choice = PairChoice(coin, exchange, quote, market_type)
+        if choice == PairChoice():
+            raise BadRequestError(
+                "say which pairs: --coin BTC, --exchange, --quote or --market-type; --coin all is every pair",
+                code="symbol_not_found",
+            )
         span = choose_span(days, start_time, end_time, utc_now().date())
         with open_to_read(get_settings(), database) as warehouse:
             with warehouse.connect() as connection:
-                pairs = choose_pairs(load_pairs(connection), PairChoice(coin, exchange, quote, market_type))
+                pairs = choose_pairs(load_pairs(connection), choice)
+            if not include_private:
+                pairs, private = leave_out_private(pairs, choice)
+                if private:
+                    named = ", ".join(private)
+                    typer.echo(f"left out, licensed as private: {named}; --include-private takes them too", err=True)
             plans = plan_exports(
                 pairs,
                 dataset=Dataset(dataset),

@@ -112,6 +112,26 @@ def test_what_is_wrong_is_said(run: Run, arguments: tuple[str, ...], message: st
     assert "Traceback" not in failed
 
 
+def test_private_data_among_others_is_left_out_and_named(run: Run) -> None:
+    asked = ("candles", "--coin", "all", "--intervals", "1m", "--days", "3")
+    code, told, said = run(*asked)
+    assert code == 0, said
+    assert "oanda" not in told
+    assert "binance_BTCUSDT.P_candles_1m" in told
+    assert "left out, licensed as private: oanda/EURUSD; --include-private takes them too" in said
+    code, told, said = run("candles", "--exchange", "oanda", *asked[3:])
+    assert (code, told) == (2, "")
+    assert "oanda/EURUSD is licensed as private" in said
+
+
+def test_a_pair_needs_no_coin_but_something_must_say_which(run: Run) -> None:
+    asked = ("candles", "--intervals", "1m", "--days", "3")
+    assert "binance_BTCUSDT.P_candles_1m" in run(*asked, "--exchange", "binance")[1]
+    code, _, said = run(*asked)
+    assert code == 2
+    assert "say which pairs: --coin BTC" in said
+
+
 def test_private_data_is_exported_when_it_stays(run: Run) -> None:
     code, told, _ = run(
         "candles", "--coin", "EUR", "--intervals", "1m", "--days", "3", "--include-private", "-o", "e.parquet"

@@ -13,7 +13,7 @@ from pathlib import Path
 from market_platform.domain.databases import Database
 from market_platform.domain.errors import BadRequestError
 from market_platform.domain.intervals import parse_interval
-from market_platform.pipeline.exports.licence import check_licence
+from market_platform.pipeline.exports.licence import PRIVATE, check_licence
 from market_platform.pipeline.exports.request import Dataset, ExportRequest, Format, Numbers
 from market_platform.warehouse.reference import PairRow
 
@@ -24,7 +24,7 @@ ALL = "all"
 class PairChoice:
     """Which pairs: None is any. Codes as in the configuration; upper and lower case are the same."""
 
-    coin: str
+    coin: str | None = None
     exchange: str | None = None
     quote: str | None = None
     market_type: str | None = None
@@ -48,7 +48,7 @@ def choose_pairs(pairs: Sequence[PairRow], choice: PairChoice) -> list[PairRow]:
     left = [pair for pair in pairs if pair.active]
     wanted = (
         ("--exchange", choice.exchange, "exchange"),
-        ("--coin", None if choice.coin.lower() == ALL else choice.coin, "coin"),
+        ("--coin", None if choice.coin is None or choice.coin.lower() == ALL else choice.coin, "coin"),
         ("--quote", choice.quote, "quote"),
         ("--market-type", choice.market_type, "market_type"),
     )
@@ -68,6 +68,17 @@ def choose_pairs(pairs: Sequence[PairRow], choice: PairChoice) -> list[PairRow]:
             "the database has no active pair; run `market-platform config sync`", code="symbol_not_found"
         )
     return left
+
+
+def leave_out_private(pairs: Sequence[PairRow], choice: PairChoice) -> tuple[list[PairRow], list[str]]:
+    """The pairs whose data may be passed on, and the names of the others.
+
+    All are kept, to be refused by name, when the choice names their exchange or none may be passed on.
+    """
+    public = [pair for pair in pairs if pair.licence != PRIVATE]
+    if choice.exchange is not None or not public:
+        return list(pairs), []
+    return public, [pair.name for pair in pairs if pair.licence == PRIVATE]
 
 
 def choose_intervals(pair: PairRow, text: str) -> list[str]:
