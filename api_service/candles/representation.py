@@ -53,10 +53,16 @@ def describe(series: Series, state: RangeState, edges: str | None, condition: st
         (b"x-data-version", version.encode()),
         (b"x-data-condition", condition.encode()),
         (b"x-exchange", series.pair.exchange.encode()),
+        *licence_headers(series.pair.licence),
     ]
     return Description(
         state, version, {name: [(b"etag", entity_tag(version, name)), *shared] for name in CONTENT_TYPES}, edges
     )
+
+
+def licence_headers(licence: str) -> Headers:
+    """What marks data that may not be passed on; nothing for public data."""
+    return [(b"x-licence", b"private")] if licence == "private" else []
 
 
 def data_version(series: Series, whole_days: str | None, edges: str | None) -> str:

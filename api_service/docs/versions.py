@@ -22,8 +22,9 @@ def described_header(description: str, **schema: Any) -> dict[str, Any]:
 
 
 def version_headers() -> dict[str, Any]:
-    """The headers that name the version of an answer."""
+    """The headers that name the version of an answer, and its licence."""
     return {
         "ETag": described_header("Strong tag of the data version, for If-None-Match."),
         "X-Data-Version": described_header("The data version the answer was made of."),
+        "X-Licence": described_header("Of data that may not be passed on; absent of other data.", enum=["private"]),
     }

@@ -15,7 +15,7 @@ from datetime import datetime
 import orjson
 
 from api_service.candles.memory import Bodies, Versions
-from api_service.candles.representation import Headers, is_known
+from api_service.candles.representation import Headers, is_known, licence_headers
 from api_service.database import Database
 from api_service.starlistings.query import RowsQuery
 from market_platform.domain.clock import to_ms
@@ -64,10 +64,10 @@ class Rows:
         shape = f"{key[1]} {key[2]}"  # the body tells the range back, so equal rows of another range are another body
         if version is not None:
             if is_known(if_none_match, b'"%b"' % version.encode()):
-                return _unchanged(version)
+                return _unchanged(row, version)
             body = self._bodies.get(version, shape)
             if body is not None:
-                return _whole(version, body)
+                return _whole(row, version, body)
         token = self._versions.token(row.id)
         found = await self._database.run(
             lambda connection: load_newest_candles(connection, row.id, start=start, end=end, limit=limit)
@@ -75,10 +75,10 @@ class Rows:
         version = _version(f"{row.exchange} {row.trading_pair} {row.market_type} {row.interval}", found.text)
         self._versions.put(key, version, token)
         if is_known(if_none_match, b'"%b"' % version.encode()):
-            return _unchanged(version)
+            return _unchanged(row, version)
         body = _body(found.text, row, query, found.rows, interval=row.interval)
         self._bodies.put(version, shape, body)
-        return _whole(version, body)
+        return _whole(row, version, body)
 
     async def of_pair(
         self, table: PairRows, row: StarlistingRow, query: RowsQuery, *, if_none_match: bytes | None
@@ -96,8 +96,8 @@ class Rows:
         )
         version = _version(f"{table} {row.exchange} {row.trading_pair} {row.market_type}", text)
         if is_known(if_none_match, b'"%b"' % version.encode()):
-            return _unchanged(version)
-        return _whole(version, _body(text, row, query, count))
+            return _unchanged(row, version)
+        return _whole(row, version, _body(text, row, query, count))
 
 
 def _version(series: str, text: bytes) -> str:
@@ -126,18 +126,19 @@ def _shown(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _headers(version: str) -> Headers:
+def _headers(row: StarlistingRow, version: str) -> Headers:
     return [
         (b"etag", b'"%b"' % version.encode()),
         (b"x-data-version", version.encode()),
         (b"cache-control", b"no-cache"),
+        *licence_headers(row.licence),
     ]
 
 
-def _unchanged(version: str) -> RowsAnswer:
-    return RowsAnswer(304, _headers(version), None)
+def _unchanged(row: StarlistingRow, version: str) -> RowsAnswer:
+    return RowsAnswer(304, _headers(row, version), None)
 
 
-def _whole(version: str, body: bytes) -> RowsAnswer:
+def _whole(row: StarlistingRow, version: str, body: bytes) -> RowsAnswer:
     described = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    return RowsAnswer(200, [*_headers(version), *described], body)
+    return RowsAnswer(200, [*_headers(row, version), *described], body)

@@ -36,7 +36,10 @@ class ListedStarlisting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ListedPair:
-    """A trading pair with its starlistings by interval name; where one interval has several, the active one."""
+    """A trading pair with its starlistings by interval name; where one interval has several, the active one.
+
+    `licence` is its exchange's: `public`, or `private` for data that may not be passed on.
+    """
 
     id: int
     exchange: str
@@ -46,6 +49,7 @@ class ListedPair:
     first_day: date | None
     starlistings: Mapping[str, ListedStarlisting]
     held: Held = 0
+    licence: str = "private"
 
 
 class SymbolSummary(NamedTuple):
@@ -83,7 +87,7 @@ coalesce(
 """
 
 _PAIRS = f"""
-SELECT p.id, e.code, p.symbol, m.code, p.active AND e.active, p.first_day, p.held, i.name, s.id, s.active
+SELECT p.id, e.code, p.symbol, m.code, p.active AND e.active, p.first_day, p.held, e.licence, i.name, s.id, s.active
 FROM (SELECT p.*, {_HELD} AS held FROM trading_pairs AS p OFFSET 0) AS p
 JOIN exchanges AS e ON e.id = p.exchange_id
 JOIN market_types AS m ON m.id = p.market_type_id
@@ -160,23 +164,15 @@ async def load_listed_pairs(connection: Connection) -> list[ListedPair]:
     cursor = await connection.execute(_PAIRS)
     found: dict[int, ListedPair] = {}
     starlistings: dict[int, dict[str, ListedStarlisting]] = {}
-    async for (
-        pair_id,
-        exchange,
-        symbol,
-        market_type,
-        active,
-        first_day,
-        held,
-        interval,
-        starlisting_id,
-        listed,
-    ) in cursor:
+    async for pair_id, *pair, interval, starlisting_id, listed in cursor:
         intervals = starlistings.setdefault(pair_id, {})
         if interval is not None:
             intervals[interval] = ListedStarlisting(starlisting_id, listed)
         if pair_id not in found:
-            found[pair_id] = ListedPair(pair_id, exchange, symbol, market_type, active, first_day, intervals, held)
+            exchange, symbol, market_type, active, first_day, held, licence = pair
+            found[pair_id] = ListedPair(
+                pair_id, exchange, symbol, market_type, active, first_day, intervals, held, licence
+            )
     return list(found.values())
 
 

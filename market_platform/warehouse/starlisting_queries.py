@@ -20,7 +20,10 @@ PairRows = Literal["funding_rates", "open_interest"]
 
 
 class StarlistingRow(NamedTuple):
-    """A starlisting with the names people read, in the order of the API's answer. `active`: it, its pair and its exchange are."""
+    """A starlisting with the names people read, in the order of the API's answer. `active`: it, its pair and its exchange are.
+
+    `licence` is its exchange's: `public`, or `private` for data that may not be passed on.
+    """
 
     id: int
     exchange: str
@@ -38,6 +41,7 @@ class StarlistingRow(NamedTuple):
     active: bool
     symbol: str
     exchange_id: int
+    licence: str = "private"
 
 
 class CandleRows(NamedTuple):
@@ -49,7 +53,7 @@ class CandleRows(NamedTuple):
 
 _STARLISTINGS = """
 SELECT s.id, e.code, e.display_name, c.code, c.name, q.code, q.name, concat(c.code, '/', q.code), p.id, m.code, m.display_name,
-    i.name, i.seconds, s.active AND p.active AND e.active, p.symbol, e.id
+    i.name, i.seconds, s.active AND p.active AND e.active, p.symbol, e.id, e.licence
 FROM starlistings AS s
 JOIN intervals AS i ON i.id = s.interval_id
 JOIN trading_pairs AS p ON p.id = s.trading_pair_id

@@ -212,6 +212,20 @@ def test_the_tag_changes_when_and_only_when_rows_do(api: ApiServer, warehouse: W
     wait_for(lambda: api.get(CANDLES, {"If-None-Match": tag}, limit=10).status_code == 200)
 
 
+def test_private_data_is_marked(api: ApiServer, warehouse: Warehouse, pair: PairRow) -> None:
+    store(warehouse, pair, 0, 3)
+    span = f"from={to_ms(MIDNIGHT) // 1000}&to={to_ms(MIDNIGHT) // 1000 + 60}"
+    charts = f"/api/candles/EURUSD/1m?{span}&exchange="
+    for path in (f"{charts}oanda", CANDLES, "/funding/oanda/EUR/USD/spot", "/open-interest/oanda/EUR/USD/spot"):
+        answer = api.get(path)
+        assert answer.headers["x-licence"] == "private", path
+        unchanged = api.get(path, {"If-None-Match": answer.headers["etag"]})
+        assert (unchanged.status_code, unchanged.headers["x-licence"]) == (304, "private"), path
+    for path in (f"{charts}dukascopy", CANDLES.replace("oanda", "dukascopy"), "/funding/dukascopy/EUR/USD/spot"):
+        answer = api.get(path)
+        assert (answer.status_code, answer.headers.get("x-licence")) == (200, None), path
+
+
 def test_nothing_stored_is_an_empty_answer(api: ApiServer) -> None:
     for path in (CANDLES, "/funding/oanda/EUR/USD/spot", "/open-interest/oanda/EUR/USD/spot"):
         answer = api.get(path)
