@@ -36,6 +36,10 @@ def tick_metadata(report: TickDayReport, code_version: str) -> Metadata:
         "incomplete_hours": dg.MetadataValue.text(hour_list(report.incomplete_hours)),
         "code_version": dg.MetadataValue.text(code_version),
     }
+    if report.before_history:
+        metadata["reason"] = dg.MetadataValue.text(
+            "the pair's history begins later, by the exchange or the configuration"
+        )
     if report.object_key:
         metadata["object"] = dg.MetadataValue.path(report.object_key)
     if report.kept:

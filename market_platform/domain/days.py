@@ -29,7 +29,9 @@ class HourState(StrEnum):
     FULL = "full"
     """The exchange sent ticks."""
     CLOSED = "closed"
-    """Empty, and the market was closed (or open too shortly to expect a tick, or before the symbol's history)."""
+    """Empty, and the market was closed (or open too shortly to expect a tick)."""
+    BEFORE_HISTORY = "before_history"
+    """Empty although the market was open, before the symbol's history begins, by the exchange or by the configuration."""
     UNPUBLISHED = "unpublished"
     """Empty, and so recent that the exchange may publish it yet."""
     ABSENT = "absent"
@@ -128,24 +130,24 @@ def hour_state(
     """The state of an hour that answered with `rows` ticks.
 
     `publish_delay_ms` is how long after its end the exchange may still publish an hour; `first_tick_ms` is where the
-    exchange says the symbol's history begins: an empty hour before it is nothing to have, which is `CLOSED`. An hour that
+    exchange says the symbol's history begins: an hour of an open market before it is `BEFORE_HISTORY`. An hour that
     was open for a few minutes only may be empty for good, but not before the exchange has had its time.
     """
     if rows:
         return HourState.FULL
-    if first_tick_ms is not None and start_ms + HOUR_MS <= first_tick_ms:
-        return HourState.CLOSED
     open_ms = calendar.open_ms(start_ms, start_ms + HOUR_MS)
+    if first_tick_ms is not None and start_ms + HOUR_MS <= first_tick_ms:
+        return HourState.CLOSED if open_ms < EXPECTED_OPEN_MS else HourState.BEFORE_HISTORY
     if open_ms and to_ms(now) < start_ms + HOUR_MS + publish_delay_ms:
         return HourState.UNPUBLISHED
     return HourState.CLOSED if open_ms < EXPECTED_OPEN_MS else HourState.ABSENT
 
 
 def classify_day(hours: Sequence[HourReport]) -> Condition:
-    """The condition of a day from its hours' states."""
+    """The condition of a day from its hours' states; a day in which history begins is judged from there on."""
     states = {hour.state for hour in hours}
     if HourState.UNPUBLISHED in states:
         return Condition.PENDING
     if HourState.FULL in states:
         return Condition.DEGRADED if HourState.ABSENT in states else Condition.AVAILABLE
-    return Condition.MISSING if HourState.ABSENT in states else Condition.CLOSED
+    return Condition.CLOSED if states <= {HourState.CLOSED} else Condition.MISSING

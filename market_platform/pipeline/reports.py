@@ -47,6 +47,11 @@ class TickDayReport:
         """Hours of the day (0–23) that are not yet published or absent."""
         return sorted(hour for hour, state in self.hours.items() if state in (HourState.UNPUBLISHED, HourState.ABSENT))
 
+    @property
+    def before_history(self) -> bool:
+        """Whether there is nothing of the day because the pair's history begins after it."""
+        return not self.rows and HourState.BEFORE_HISTORY in self.hours.values()
+
 
 @dataclass(frozen=True, slots=True)
 class CandleDayReport:

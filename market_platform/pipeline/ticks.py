@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
 
-from market_platform.domain.clock import day_start_ms
-from market_platform.domain.days import HOUR_MS, FetchedDay, HourReport, HourState, Instrument, TickSource
+from market_platform.domain.clock import day_start_ms, utc_now
+from market_platform.domain.days import HOUR_MS, FetchedDay, HourReport, Instrument, TickSource, hour_state
 from market_platform.domain.errors import (
     DayFailedError,
     ExchangeUnavailableError,
@@ -130,9 +130,12 @@ class _Ingest:
 
 
 def _before_the_first(instrument: Instrument, day: date) -> FetchedDay:
-    """A day on which, the config says, there is nothing worth asking for: `closed`, as days before all history are."""
-    starts = [day_start_ms(day) + hour * HOUR_MS for hour in range(24)]
-    hours = tuple(HourReport(start, HourState.CLOSED, 0, "", 0, "") for start in starts)
+    """A day on which, the config says, there is nothing worth asking for: as days before the exchange's own history are."""
+    after = day_start_ms(day) + 24 * HOUR_MS
+    hours = tuple(
+        HourReport(start, hour_state(0, start, instrument.calendar, utc_now(), 0, after), 0, "", 0, "")
+        for start in range(day_start_ms(day), after, HOUR_MS)
+    )
     return FetchedDay(day, instrument, Ticks.empty(instrument.price_scale), hours)
 
 

@@ -129,8 +129,10 @@ def test_open_day_without_anything_is_missing() -> None:
     assert fetched({})[0].condition is Condition.MISSING
 
 
-def test_days_before_the_symbols_history_are_closed_not_missing() -> None:
-    assert fetched({}, day=date(1999, 6, 1))[0].condition is Condition.CLOSED
+def test_days_before_the_symbols_history_are_missing_where_the_market_was_open() -> None:
+    day, server = fetched({}, day=date(1999, 6, 1))
+    assert (day.condition, len(server.asked)) == (Condition.MISSING, 24)
+    assert fetched({}, day=date(1999, 6, 5))[0].condition is Condition.CLOSED
 
 
 def test_hours_that_are_not_over_are_not_asked_for() -> None:

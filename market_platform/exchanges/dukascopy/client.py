@@ -144,7 +144,7 @@ class DukascopyClient:
             part = await self._asker.ask(request, deadline)
         state = self._state(len(part.value), instrument, start_ms)
         for _ in range(self._config.empty_retries if part.source else 0):
-            if state in (HourState.FULL, HourState.CLOSED):
+            if state in (HourState.FULL, HourState.CLOSED, HourState.BEFORE_HISTORY):
                 break
             await asyncio.sleep(0 if stamina.is_testing() else self._config.empty_delay_s)
             part = await self._asker.ask(request, deadline)

@@ -158,15 +158,15 @@ def test_a_lost_database_gets_back_what_each_hour_said(platform: Platform, pair:
     assert replace(committed(platform, pair), written_at=None) == replace(before, written_at=None)
 
 
-def test_days_before_the_configured_first_day_are_closed_and_not_asked_for(
+def test_days_before_the_configured_first_day_are_missing_and_not_asked_for(
     platform: Platform, pair: TradingPair
 ) -> None:
     source = ScriptedTicks(fetched_day)
     late = replace(pair, first_day=WEEK[2].isoformat())
     scripted = replace(platform, open_source=source.open)
     reports = asyncio.run(ingest_tick_days(scripted, late, WEEK[:4], ONE, lambda report: None))
-    closed, available = Condition.CLOSED, Condition.AVAILABLE
-    assert [each.condition for each in reports] == [closed, closed, available, available]
+    missing, available = Condition.MISSING, Condition.AVAILABLE
+    assert [each.condition for each in reports] == [missing, missing, available, available]
     assert source.fetched == 2
 
 

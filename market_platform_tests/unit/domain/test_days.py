@@ -54,8 +54,9 @@ def test_an_hour_that_was_open_for_minutes_may_still_be_published() -> None:
     assert hour_state(0, MONDAY, minutes, LATER, 2 * HOUR) is HourState.CLOSED
 
 
-def test_empty_hour_before_the_symbols_history_is_closed() -> None:
-    assert state(0, MONDAY, first_tick_ms=MONDAY + HOUR) is HourState.CLOSED
+def test_an_open_hour_before_the_symbols_history_is_not_closed() -> None:
+    assert state(0, MONDAY, first_tick_ms=MONDAY + HOUR) is HourState.BEFORE_HISTORY
+    assert state(0, SATURDAY, first_tick_ms=MONDAY) is HourState.CLOSED
     assert state(0, MONDAY, first_tick_ms=MONDAY + HOUR - 1) is HourState.ABSENT
 
 
@@ -63,6 +64,7 @@ def hours(*states: HourState) -> tuple[HourReport, ...]:
     return tuple(HourReport(MONDAY + hour * HOUR, each, 0, "", 0, "json") for hour, each in enumerate(states))
 
 
+BEFORE = HourState.BEFORE_HISTORY
 FULL, CLOSED, UNPUBLISHED, ABSENT = HourState.FULL, HourState.CLOSED, HourState.UNPUBLISHED, HourState.ABSENT
 
 
@@ -74,6 +76,9 @@ FULL, CLOSED, UNPUBLISHED, ABSENT = HourState.FULL, HourState.CLOSED, HourState.
         ((CLOSED,) * 24, Condition.CLOSED),
         ((FULL,) * 23 + (ABSENT,), Condition.DEGRADED),
         ((CLOSED,) * 12 + (ABSENT,) * 12, Condition.MISSING),
+        ((BEFORE,) * 24, Condition.MISSING),
+        ((CLOSED,) * 2 + (BEFORE,) * 22, Condition.MISSING),
+        ((BEFORE,) * 12 + (FULL,) * 12, Condition.AVAILABLE),
         ((ABSENT,) * 24, Condition.MISSING),
         ((FULL,) * 23 + (UNPUBLISHED,), Condition.PENDING),
         ((ABSENT,) * 23 + (UNPUBLISHED,), Condition.PENDING),
