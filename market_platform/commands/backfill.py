@@ -57,6 +57,12 @@ def backfill(
         bool, typer.Option("--dry-run", help="Show what would be asked for, and ask for nothing.")
     ] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Launch and return at once.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit code 3 when a day came out missing or degraded.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")
+    ] = False,
 ) -> None:
     """Fetch history, day by day: an exchange's ticks and the candles built from them, or its own candles and what is beside them.
 
@@ -77,10 +83,11 @@ def backfill(
 
         market-platform backfill --exchange binance --days 365 --with funding,oi --database training
 
-    Exit code 1 when a day failed; each is named with its error, and the other days are kept. Ctrl-C ends a --direct backfill
-    within seconds, with exit code 130; days that were written are kept.
+    Days that are not whole are counted by condition and named with the reason, the worst first; with --strict a missing or
+    degraded one is exit code 3, for scripts. Exit code 1 when a day failed; each is named with its error, and the other days
+    are kept. Ctrl-C ends a --direct backfill within seconds, with exit code 130; days that were written are kept.
     """
-    from market_platform.commands.backfill_output import show_plan
+    from market_platform.commands.backfill_output import finish, show_plan
     from market_platform.commands.backfill_request import Request, plan, read_days, read_layers
     from market_platform.defs.choices import Wanted
     from market_platform.defs.plan import split
@@ -89,6 +96,8 @@ def backfill(
         raise BadRequestError(
             "--direct runs the assets in this process, so --no-wait has nothing to leave; give one of them"
         )
+    if no_wait and (strict or as_json):
+        raise BadRequestError("--no-wait returns before any day is known; leave it out with --strict and --json")
     settings = get_settings()
     wanted = Wanted(exchange, coin, quote, market_type)
     if bool(pairs) == bool(wanted.told):
@@ -109,14 +118,17 @@ def backfill(
             targets = plan(settings, request)
             if database != "realtime":
                 choose_database(settings, database)
-            run_here(settings, targets, database, interrupt)
+            result = run_here(settings, targets, database, interrupt)
+        finish(result, as_json=as_json, strict=strict)
         return
     targets = plan(settings, request)
     if dry_run:
-        show_plan(targets)
+        show_plan(targets, as_json=as_json)
         return
     if database != "realtime":
         choose_database(settings, database)
     from market_platform.commands.backfill_watch import launch
 
-    launch(settings, split(targets, start, end), start, end, wait=not no_wait)
+    launched = launch(settings, split(targets, start, end), start, end, wait=not no_wait)
+    if launched is not None:
+        finish(launched, as_json=as_json, strict=strict)

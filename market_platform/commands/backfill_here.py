@@ -9,26 +9,28 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from market_platform.commands.backfill_output import count, fail
+from market_platform.commands.backfill_output import Result, count
 from market_platform.commands.interrupts import Interrupt, Interrupted
 from market_platform.commands.progress import progress_bar
 from market_platform.domain.databases import Database
 from market_platform.settings import Settings
 
 if TYPE_CHECKING:
+    from market_platform.defs.made_days import MadeDay
     from market_platform.defs.plan import Target
 
 
 def run_here(
     settings: Settings, targets: Mapping[str, Sequence[Target]], database: Database, interrupt: Interrupt
-) -> None:
-    """Materialise the targets with a progress bar, and end with exit code 1 when a day failed, 130 when Ctrl-C ended it."""
+) -> Result:
+    """Materialise the targets with a progress bar; Ctrl-C ends it with exit code 130."""
     from market_platform.defs.direct import run_directly
     from market_platform.defs.direct_run import RunInFlight
 
     _log_to_standard_error(settings)
     total = count(targets)
     done, failures = 0, dict[str, str]()
+    days: list[MadeDay] = []
     in_flight = RunInFlight()
     with progress_bar() as bar:
         task = bar.add_task("loading the assets", total=total)
@@ -51,6 +53,7 @@ def run_here(
             for outcome in run_directly(settings, targets, on_message, database, in_flight):
                 done += outcome.materialised
                 failures.update(outcome.failures)
+                days += outcome.days
                 bar.update(task, completed=done)
             if in_flight.asked:
                 raise Interrupted
@@ -58,9 +61,7 @@ def run_here(
             bar.stop()
             _tell_interrupted(done, total, in_flight.what)
             raise
-    if failures:
-        fail(done, total, failures, [])
-    typer.echo(f"{done:,} partitions materialised")
+    return Result(done, total, days, failures, failed=bool(failures))
 
 
 def _tell_interrupted(done: int, total: int, what: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from market_platform.commands.day_options import read_day
 from market_platform.domain.databases import Database
 from market_platform.domain.errors import BadRequestError, ConfigError, WarehouseError
 from market_platform.settings import Settings
@@ -54,7 +55,7 @@ def read_days(first: str | None, last: str | None, days: int | None, today: date
         raise BadRequestError(
             "say which days: --from 2024-03-04 --to 2024-03-08 (both included), or --days 30", code="invalid_range"
         )
-    return _day(first, "--from"), _day(last, "--to")
+    return read_day(first, "--from"), read_day(last, "--to")
 
 
 def read_layers(layers: str | None, intervals: str | None, beside: str | None) -> tuple[str, ...]:
@@ -150,13 +151,6 @@ def _known_days(settings: Settings, pairs: Sequence[TradingPair], request: Reque
     except (ConfigError, WarehouseError):
         return {}
     return found
-
-
-def _day(text: str, option: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise BadRequestError(f"{option} {text!r} is not a day; write YYYY-MM-DD", code="invalid_range") from None
 
 
 def _listed(text: str, option: str, advice: str) -> tuple[str, ...]:

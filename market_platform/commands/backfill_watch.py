@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from market_platform.commands.backfill_output import count, fail
+from market_platform.commands.backfill_output import Result, count
 from market_platform.commands.progress import progress_bar
 from market_platform.settings import Settings
 
 if TYPE_CHECKING:
     from market_platform.commands.dagster_api import DagsterApi, Progress, Run
+    from market_platform.defs.made_days import MadeDay
     from market_platform.defs.plan import Target
 
 _POLL_S = 1.0
@@ -34,6 +35,7 @@ class _Watched:
     counts: dict[str, int] = field(default_factory=dict)
     cursors: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    days: dict[tuple[str, str, str], MadeDay] = field(default_factory=dict)
     read_to_the_end: set[str] = field(default_factory=set)
     last_message: str = ""
 
@@ -61,8 +63,8 @@ class _Watched:
 
 def launch(
     settings: Settings, parts: Sequence[Mapping[str, Sequence[Target]]], first: date, last: date, *, wait: bool
-) -> None:
-    """Launch a backfill a part; with `wait`, show progress until all are over, and end with exit code 1 when a day failed."""
+) -> Result | None:
+    """Launch a backfill a part; with `wait`, show progress until all are over, and say what came of them."""
     from market_platform.commands.dagster_api import DagsterApi, webserver_url
     from market_platform.commands.databases import describe_to_runs
     from market_platform.defs.names import DATABASE_TAG, PAIR_TAG, TRAINING, TRIGGER_TAG
@@ -87,7 +89,7 @@ def launch(
             typer.echo("launched; the daemon takes it up within half a minute. Follow it:")
             for page in pages:
                 typer.echo(f"  {page}")
-            return
+            return None
         try:
             _watch(api, watched)
         except KeyboardInterrupt:
@@ -95,7 +97,7 @@ def launch(
             for page in pages:
                 typer.echo(f"  {page}", err=True)
             raise typer.Exit(130) from None
-        _report(watched, pages)
+        return _result(watched, pages)
     finally:
         api.close()
 
@@ -123,11 +125,14 @@ def _look(api: DagsterApi, watched: _Watched) -> None:
     for run in watched.progress.runs:
         if run.run_id in watched.read_to_the_end or run.status in ("QUEUED", "NOT_STARTED"):
             continue
-        page = api.log(run.run_id, watched.cursors.get(run.run_id))
-        watched.cursors[run.run_id] = page.cursor
-        watched.failures.update(page.failures)
-        if page.messages:
-            watched.last_message = page.messages[-1].splitlines()[0]
+        more = True
+        while more:
+            page = api.log(run.run_id, watched.cursors.get(run.run_id))
+            watched.cursors[run.run_id], more = page.cursor, page.more
+            watched.failures.update(page.failures)
+            watched.days.update({(day.pair, day.layer, day.day): day for day in page.days})
+            if page.messages:
+                watched.last_message = page.messages[-1].splitlines()[0]
         watched.counts[run.run_id] = api.materialised(run.run_id)
         if run.ended:
             watched.read_to_the_end.add(run.run_id)
@@ -147,12 +152,12 @@ def _partitions(run: Run) -> int:
     return sum(counts.get(layer.removeprefix("history_"), days + 1) for layer in run.layers)
 
 
-def _report(watched: Sequence[_Watched], pages: Sequence[str]) -> None:
+def _result(watched: Sequence[_Watched], pages: Sequence[str]) -> Result:
     done = sum(min(each.total, sum(each.counts.values())) for each in watched)
     total = sum(each.total for each in watched)
+    days = [day for each in watched for day in each.days.values()]
     bad = [(each, page) for each, page in zip(watched, pages, strict=True) if each.failed]
     if not bad:
-        typer.echo(f"{total:,} partitions materialised")
-        return
+        return Result(total, total, days)
     failures = {what: error for each, _ in bad for what, error in each.failures.items()}
-    fail(done, total, failures, [page for _, page in bad])
+    return Result(done, total, days, failures, failed=True, pages=[page for _, page in bad])

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from market_platform.defs.made_days import MadeDay, made_day
 from market_platform.defs.names import LOCATION
 from market_platform.defs.plan import Target
 from market_platform.domain.errors import MarketPlatformError
@@ -58,6 +59,10 @@ query Log($id: ID!, $cursor: String) {
       cursor hasMore
       events {
         __typename ... on MessageEvent { message level }
+        ... on MaterializationEvent {
+          assetKey { path } partition
+          metadataEntries { label ... on TextMetadataEntry { text } }
+        }
         ... on ExecutionStepFailureEvent {
           stepKey
           error { message }
@@ -113,11 +118,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """What a run has logged since the last page: messages of assets, and failures by day or step."""
+    """What a run has logged since the last page: messages of assets, failures by day or step, partitions; and if there is `more`."""
 
     cursor: str
     messages: tuple[str, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
+    days: tuple[MadeDay, ...] = ()
+    more: bool = False
 
 
 class DagsterApi:
@@ -215,13 +222,15 @@ class DagsterApi:
         page = self._call(_LOG, id=run_id, cursor=cursor)["logsForRun"]
         if page["__typename"] != "EventConnection":
             return LogPage(cursor or "")
-        messages, failures = [], {}
+        messages, failures, days = [], {}, []
         for event in page["events"]:
             if event["__typename"] == "LogMessageEvent" and event["level"] in ("INFO", "WARNING", "ERROR"):
                 messages.append(event["message"])
             elif event["__typename"] == "ExecutionStepFailureEvent":
                 failures.update(_failures(event))
-        return LogPage(page["cursor"], tuple(messages), failures)
+            elif event["__typename"] == "MaterializationEvent" and event["assetKey"]:
+                days.append(_day(event))
+        return LogPage(page["cursor"], tuple(messages), failures, tuple(days), bool(page["hasMore"]))
 
     def failed_runs(self, after: float, limit: int = 20) -> list[Run]:
         """Runs that failed after a moment (seconds since the epoch), newest first."""
@@ -275,6 +284,11 @@ def _failures(event: Mapping[str, Any]) -> dict[str, str]:
             return {f"{pair} {day}": str(error) for day, error in json.loads(entry["jsonString"]).items()}
     message = metadata.get("description") or (event.get("error") or {}).get("message") or "failed"
     return {event["stepKey"].replace("__", "/"): str(message).strip()}
+
+
+def _day(event: Mapping[str, Any]) -> MadeDay:
+    texts = {entry["label"]: entry["text"] for entry in event["metadataEntries"] if "text" in entry}
+    return made_day(event["assetKey"]["path"], event["partition"] or "", texts)
 
 
 def _first_error(body: Mapping[str, Any]) -> str:

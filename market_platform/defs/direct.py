@@ -19,6 +19,7 @@ import dagster as dg
 from market_platform.defs.build import accept_beta, build_defs
 from market_platform.defs.direct_run import RunInFlight
 from market_platform.defs.failures import FAILED_DAYS
+from market_platform.defs.made_days import TEXTS, MadeDay, made_day
 from market_platform.defs.names import PAIR_TAG
 from market_platform.defs.orphans import command_tags, fail_killed_commands
 from market_platform.defs.partitions import range_tags
@@ -38,10 +39,11 @@ _RETRY_DELAY_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One run that ended: partitions it reported, and failures by pair and day (or step)."""
+    """One run that ended: partitions it reported, failures by pair and day (or step), and the partitions' conditions."""
 
     materialised: int
     failures: Mapping[str, str] = field(default_factory=dict)
+    days: tuple[MadeDay, ...] = ()
 
 
 def run_directly(
@@ -134,8 +136,8 @@ def runs_of(targets: Sequence[Target], days_per_run: int) -> list[list[Target]]:
 def _outcome(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult, pair: str) -> Outcome:
     """What the run reported; from the instance, because a failing step's last reports are not in the result."""
     logged = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-    events = [entry.dagster_event for entry in logged if entry.dagster_event]
-    reported = {(event.asset_key, event.partition) for event in events}
+    made = [entry.dagster_event.step_materialization_data.materialization for entry in logged if entry.dagster_event]
+    reported = {(each.asset_key, each.partition): _made_day(each) for each in made}
     failures: dict[str, str] = {}
     for event in result.all_events:
         if event.is_step_failure:
@@ -153,7 +155,12 @@ def _outcome(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult, pa
                 failures[step] = message
     if not result.success and not failures:
         failures[pair] = "the run failed before its first step; see it in the Dagster UI"
-    return Outcome(len(reported), failures)
+    return Outcome(len(reported), failures, tuple(reported.values()))
+
+
+def _made_day(made: dg.AssetMaterialization) -> MadeDay:
+    texts = {label: str(made.metadata[label].value) for label in TEXTS if label in made.metadata}
+    return made_day(made.asset_key.path, made.partition or "", texts)
 
 
 def _messages_only(on_message: Callable[[str], None]) -> dg.LoggerDefinition:

@@ -57,6 +57,7 @@ def tomorrow() -> str:
             "--from '2024-02-30' is not a day; write YYYY-MM-DD",
         ),
         (["EURUSD", *WEEK, "--direct", "--no-wait"], "--no-wait has nothing to leave"),
+        (["EURUSD", *WEEK, "--no-wait", "--strict"], "--no-wait returns before any day is known"),
         (["EURUSD", *WEEK, "--layers", "7m"], "has no layer '7m'"),
         (["EURUSD", *WEEK, "--layers", ""], "--layers names no layer; write `ticks`, `candles` or intervals"),
         (["EURUSD", "--from", "2024-03-05", "--to", "2024-03-05", "--layers", "1w"], "completes no week and no month"),
@@ -133,6 +134,45 @@ def test_directly_a_bad_day_is_named_and_the_others_are_kept(
     with psycopg.connect(database_url) as connection:
         found = connection.execute("SELECT day::text FROM lake_days ORDER BY 1").fetchall()
     assert found == [("2024-03-04",), ("2024-03-06",)]
+
+
+def test_days_that_are_not_whole_are_named_with_their_reason(
+    environment: dict[str, str], exchange: RunningReplay
+) -> None:
+    exchange.fail("(/ticks/EUR-USD/2024/3/6/|/EURUSD/2024/02/06/)", "empty_once", times=1000)
+    exchange.fail("(/ticks/EUR-USD/2024/3/8/10$|/EURUSD/2024/02/08/10h_ticks)", "empty_once", times=1000)
+    asked = ("backfill", "EURUSD", "--from", "2024-03-05", "--to", "2024-03-09", "--direct", "--layers", "ticks,1m")
+    done = run(environment, *asked)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "10 partitions materialised: 4 available, 2 degraded, 2 closed, 2 missing"
+    assert lines[1].startswith(
+        "  dukascopy/EURUSD 2024-03-06 missing (candles_1m, ticks): no ticks in open hours 0, 1, "
+    )
+    assert lines[2] == "  dukascopy/EURUSD 2024-03-08 degraded (candles_1m, ticks): no ticks in open hours 10"
+    assert len(lines) == 3
+    strict = run(environment, *asked, "--strict", "--json")
+    assert strict.returncode == 3, strict.stderr
+    document = json.loads(strict.stdout)
+    assert (document["partitions"], document["materialised"], document["failures"]) == (10, 10, {})
+    assert document["conditions"] == {"available": 4, "degraded": 2, "missing": 2, "closed": 2}
+    assert [(each["day"], each["condition"]) for each in document["days"]] == [
+        *[("2024-03-06", "missing")] * 2,
+        *[("2024-03-08", "degraded")] * 2,
+    ]
+    whole = run(environment, *asked[:2], "--from", "2024-03-09", "--to", "2024-03-09", "--direct", "--strict")
+    assert (whole.returncode, whole.stdout) == (0, "9 partitions materialised\n"), whole.stderr
+
+
+def test_open_days_before_all_history_are_missing_and_a_weekend_is_closed(environment: dict[str, str]) -> None:
+    asked = ("backfill", "EURUSD", "--from", "2014-03-01", "--to", "2014-03-03", "--direct", "--layers", "ticks")
+    done = run(environment, *asked)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "3 partitions materialised: 1 closed, 2 missing"
+    assert lines[1].startswith(
+        "  dukascopy/EURUSD 2014-03-02 to 2014-03-03 missing (ticks): the pair's history begins later"
+    )
 
 
 def test_the_last_missing_day_of_a_week_completes_it(environment: dict[str, str], database_url: str) -> None:

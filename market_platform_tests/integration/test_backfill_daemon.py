@@ -63,6 +63,20 @@ def test_a_day_that_fails_is_named_and_the_rest_is_kept(stack: Stack) -> None:
     assert again.stdout == "9 partitions materialised\n"
 
 
+def test_a_day_that_is_not_whole_is_named_and_strict_says_so(stack: Stack) -> None:
+    rule = {"match": "(ticks/GBP-USD/2024/3/20/10$|GBPUSD/2024/02/20/10h_ticks)", "kind": "empty_once", "times": 1000}
+    url = f"http://127.0.0.1:{stack.env['REPLAY_PORT']}/_faults"
+    assert httpx.post(url, json=[rule]).status_code in (200, 201)
+    days = ("--from", "2024-03-20", "--to", "2024-03-21")
+    done = stack.run("backfill", "GBPUSD", *days, "--layers", "ticks", "--strict", check=False)
+    httpx.delete(url)
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.splitlines() == [
+        "2 partitions materialised: 1 available, 1 degraded",
+        "  dukascopy/GBPUSD 2024-03-20 degraded (ticks): no ticks in open hours 10",
+    ]
+
+
 def test_it_can_be_launched_without_waiting(stack: Stack) -> None:
     done = stack.run("backfill", "USDJPY", "GBPUSD", "--from", "2024-03-11", "--to", "2024-03-12", "--no-wait")
     lines = done.stdout.splitlines()
