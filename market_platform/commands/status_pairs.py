@@ -93,13 +93,22 @@ def _pair_status(
         lake = {day: each for day, each in lake.items() if day >= last - window}
     else:  # a stream's newest day is today; its gaps are in the ledger (`market-platform gaps`)
         lake, last = {}, now.date()
-    interval, shortest = next(iter(row.starlistings.items()), (None, None))
-    candles = load_candle_days(connection, shortest, last - window, last) if shortest is not None else {}
-    last_candle = max((each.last_time for each in candles.values() if each.last_time), default=None)
-    candle_end = from_ms(bucket_end(to_ms(last_candle), parse_interval(interval))) if interval and last_candle else None
+    candles: dict[date, Condition] = {}
+    last_candle = candle_end = None
+    for name, starlisting_id in row.starlistings.items():  # the shortest first: its condition is the day's
+        interval = parse_interval(name)
+        if not interval.is_intraday:
+            continue
+        for day, each in load_candle_days(connection, starlisting_id, last - window, last).items():
+            candles.setdefault(day, each.condition)
+            if each.last_time is None:
+                continue
+            end = from_ms(bucket_end(to_ms(each.last_time), interval))
+            if candle_end is None or end > candle_end:
+                last_candle, candle_end = each.last_time, end
     return PairStatus(
         name=row.name,
-        conditions={day: each.condition for day, each in (lake or candles).items()},
+        conditions={day: each.condition for day, each in lake.items()} or candles,
         gaps=[day for day in _open_days(connection, row, lake) if day not in lake],
         last_tick=last_tick,
         last_candle=last_candle,

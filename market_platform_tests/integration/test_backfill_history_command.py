@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -90,6 +91,17 @@ def test_directly_into_the_tables_and_green_in_dagster(
     ) as instance:
         key = dg.AssetKey(["binance", "BTCUSDT.P", "history_open_interest"])
         assert instance.get_materialized_partitions(key) == {str(last - timedelta(days=1)), str(last)}
+
+
+def test_status_shows_days_that_were_fetched_at_a_longer_interval_alone(environment: dict[str, str]) -> None:
+    last = utc_now().date() - timedelta(days=2)
+    days = [str(last - timedelta(days=1)), str(last)]
+    done = run(environment, "backfill", *PERPETUAL, "--from", days[0], "--to", days[1], "--intervals", "1h", "--direct")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(run(environment, "status", "--json").stdout)
+    [pair] = [each for each in shown["pairs"] if each["pair"] == "binance/BTCUSDT.P"]
+    assert pair["days"] == dict.fromkeys(days, "available")
+    assert pair["last_candle"] == f"{days[1]}T23:00:00+00:00"
 
 
 def test_directly_into_the_training_database_and_nothing_into_the_other(
