@@ -1,7 +1,7 @@
 """The `market-platform` command line: one module a topic (commands/), one way of failing.
 
-Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 not whole (`backfill --strict`), 130 interrupted. An error we raise on purpose is one message on stderr, never
-a traceback. Nothing heavy is imported here, so that `--help` answers at once: no Dagster, no polars, no database driver.
+Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 not whole (`backfill --strict`), 130 interrupted.
+An error we raise on purpose is one message on stderr, never a traceback. Nothing heavy is imported here, so that `--help` answers at once: no Dagster, no polars, no database driver.
 
 Belongs here: putting the topics together, errors, `--version`. Does not: any command.
 """
