@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from market_platform_tests.recordings import PROJECT_ROOT
 
@@ -44,6 +44,7 @@ def open_page(url: str) -> Iterator[Page]:
         try:
             page = browser.new_page(viewport={"width": 1600, "height": 900})
             page.set_default_timeout(60_000)
+            expect.set_options(timeout=60_000)
             page.goto(url)
             yield page
         finally:
