@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -51,7 +52,7 @@ def one_interrupt() -> Iterator[Interrupt]:
 
     def listen() -> None:
         while not over.is_set():
-            if signal.sigtimedwait({signal.SIGINT}, _LOOK_S) is None or interrupt.came.is_set():
+            if not _came_within(_LOOK_S) or interrupt.came.is_set():
                 continue
             interrupt.came.set()
             threading.Thread(target=insist, daemon=True).start()
@@ -75,10 +76,20 @@ def one_interrupt() -> Iterator[Interrupt]:
     finally:
         over.set()
         listener.join()
-        while signal.sigtimedwait({signal.SIGINT}, 0) is not None:
-            pass  # those that came since are of the same wish
+        _came_within(0)  # what came since is of the same wish
         signal.signal(signal.SIGUSR1, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _came_within(seconds: float) -> bool:
+    """Take a blocked SIGINT that is there or comes within that time; macOS has no sigtimedwait."""
+    end = time.monotonic() + seconds
+    while signal.SIGINT not in signal.sigpending():
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.02)
+    signal.sigwait({signal.SIGINT})
+    return True
 
 
 def _raise(_number: int, _frame: FrameType | None) -> None:
