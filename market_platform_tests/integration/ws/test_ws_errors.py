@@ -181,9 +181,9 @@ async def test_a_client_that_comes_while_postgres_is_away_begins_when_it_is_back
             await resuming.say(action="subscribe", starlisting_ids=[one], since={str(one): 2})
             assert (await resuming.next())["type"] == "success"
             proxy.restore()
-            assert (await client.next())["count"] == 5
+            begun = [await client.next(), await client.next()]  # each when its own reading succeeds
+            assert {each["starlisting_id"]: each["count"] for each in begun} == {one: 5, other: 0}
             assert [(await resuming.next())["seq"] for _ in range(3)] == [3, 4, 5]
-            assert (await client.next())["starlisting_id"] == other
             market.candles(market.btc)
             assert ((await client.next())["seq"], (await resuming.next())["seq"]) == (6, 6)
 
