@@ -5,12 +5,13 @@ Belongs here: columns and their words. Does not: which gaps (gaps.py), SQL (ware
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from market_platform.commands.tables import print_rows
 
 if TYPE_CHECKING:
     from market_platform.warehouse.gaps import Gap
@@ -52,22 +53,7 @@ def print_table(gaps: Sequence[Gap]) -> None:
     if not gaps:
         typer.echo("no gaps")
         return
-    rows = [_cells(gap) for gap in gaps]
-    if not sys.stdout.isatty():
-        for row in (_COLUMNS, *rows):
-            print("\t".join(row))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for heading in _COLUMNS:
-        table.add_column(
-            heading, justify="right" if heading in ("id", "attempts", "rows") else "left", no_wrap=heading != "detail"
-        )
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table, markup=False)
+    print_rows(_COLUMNS, [_cells(gap) for gap in gaps], numbers=("id", "attempts", "rows"), wraps=("detail",))
 
 
 def _cells(gap: Gap) -> tuple[str, ...]:

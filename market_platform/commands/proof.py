@@ -14,6 +14,7 @@ import typer
 
 from market_platform.commands.day_options import read_day
 from market_platform.commands.known_pairs import require_pair
+from market_platform.commands.tables import print_rows
 from market_platform.domain.errors import BadRequestError
 from market_platform.settings import get_settings
 
@@ -176,17 +177,10 @@ def _print(columns: Sequence[str], rows: Sequence[Sequence[str]], marked: Sequen
     if not rows:
         typer.echo(nothing, err=not sys.stdout.isatty())
         return
-    if not sys.stdout.isatty():
-        for row in (columns, *rows):
-            print("\t".join(row))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for heading in columns:
-        wraps = heading in ("reasons", "not compared", "left", "right", "detail")
-        table.add_column(heading, justify="right" if heading in _NUMBERS else "left", no_wrap=not wraps)
-    for row, is_marked in zip(rows, marked, strict=True):
-        table.add_row(*row, style="red" if is_marked else None)
-    Console().print(table, markup=False)
+    print_rows(
+        columns,
+        rows,
+        numbers=_NUMBERS,
+        wraps=("reasons", "not compared", "left", "right", "detail"),
+        marked=[position for position, is_marked in enumerate(marked) if is_marked],
+    )

@@ -6,7 +6,6 @@ Belongs here: arguments, tables, JSON. Does not: SQL (warehouse/), what a state 
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from market_platform.commands.progress import progress_bar
+from market_platform.commands.tables import print_rows
 from market_platform.commands.ticks_table import days_with_rows, open_warehouse, pair_named
 from market_platform.domain.errors import BadRequestError
 from market_platform.settings import get_settings
@@ -121,20 +121,7 @@ def _print_table(days: Sequence[DayStatus]) -> None:
     """A table on a terminal; lines with tabs between the columns for a pipe."""
     if not days:
         return
-    rows = [_cells(each) for each in days]
-    if not sys.stdout.isatty():
-        for row in (_COLUMNS, *rows):
-            print("\t".join(row))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for heading in _COLUMNS:
-        table.add_column(heading, justify="right" if heading.startswith("rows") else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table, markup=False)
+    print_rows(_COLUMNS, [_cells(each) for each in days], numbers=("rows in Postgres", "rows moved"))
 
 
 def _cells(each: DayStatus) -> tuple[str, ...]:

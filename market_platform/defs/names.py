@@ -128,11 +128,6 @@ def asset_path(pair: TradingPair, layer: str) -> list[str]:
     return [*((TRAINING,) if is_training(pair) else ()), pair.exchange, pair.symbol, layer]
 
 
-def asset_name(pair: TradingPair, layer: str) -> str:
-    """The asset key as people write it: `dukascopy/EURUSD/ticks`."""
-    return "/".join(asset_path(pair, layer))
-
-
 def group_name(pair: TradingPair) -> str:
     """The group a pair's assets are shown in."""
     return identifier(*asset_path(pair, "")[:-1])

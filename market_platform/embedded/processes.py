@@ -50,14 +50,6 @@ def lives(process: ProcessIdentity) -> bool:
     return identity(process.pid) == process
 
 
-def command_line(pid: int) -> list[str]:
-    """The process's command line; empty when it is gone or not ours to see."""
-    try:
-        return psutil.Process(pid).cmdline()
-    except (psutil.Error, OSError):
-        return []
-
-
 def send_signal(process: ProcessIdentity, number: signal.Signals) -> bool:
     """Signal this very process; False when it is gone (another process with its pid is never signalled)."""
     if not lives(process):

@@ -15,6 +15,7 @@ from market_platform.domain.conditions import Condition
 from market_platform.replay.generator.source import GeneratorSource
 from market_platform.replay.testing import RunningReplay, running_replay
 from market_platform_tests.fixtures.defs_world import NOW, DefsWorld
+from market_platform_tests.fixtures.platform_world import materialised
 
 MONDAY, TUESDAY, WEDNESDAY, SUNDAY = (date(2024, 3, day) for day in (4, 5, 6, 10))
 SATURDAY = date(2024, 3, 9)
@@ -52,21 +53,6 @@ def stay_away(exchange: RunningReplay, path: str, bi5_path: str, times: int) -> 
 def rows(world: DefsWorld, query: str) -> list[tuple[object, ...]]:
     with psycopg.connect(world.database_url) as connection:
         return connection.execute(query.encode()).fetchall()
-
-
-def materialised(
-    instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult
-) -> dict[tuple[str, str], dict[str, object]]:
-    """Metadata values by layer and partition, as the instance has stored them."""
-    logged = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-    events = [entry.dagster_event for entry in logged if entry.dagster_event is not None]
-    return {
-        (event.asset_key.path[-1], str(event.partition)): {
-            name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
-        }
-        for event in events
-        if event.asset_key is not None
-    }
 
 
 def checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
